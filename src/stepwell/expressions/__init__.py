@@ -1,0 +1,28 @@
+"""Templates, conditions and filters of workflows: compiled once, evaluated on a scope. Pure."""
+
+from stepwell.expressions.conditions import Condition, compile_condition
+from stepwell.expressions.errors import CompileFailed, RenderFault
+from stepwell.expressions.numbers import is_number_like, to_number
+from stepwell.expressions.operators import OPERATORS, matches_operator
+from stepwell.expressions.patterns import InvalidPattern, Pattern, regex
+from stepwell.expressions.scope import MISSING, Lookup, Scope
+from stepwell.expressions.template import Template, compile_template
+
+__all__ = [
+    "MISSING",
+    "OPERATORS",
+    "CompileFailed",
+    "Condition",
+    "InvalidPattern",
+    "Lookup",
+    "Pattern",
+    "RenderFault",
+    "Scope",
+    "Template",
+    "compile_condition",
+    "compile_template",
+    "is_number_like",
+    "matches_operator",
+    "regex",
+    "to_number",
+]
