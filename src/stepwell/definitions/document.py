@@ -1,0 +1,165 @@
+"""The definition document as JSON Schema: what the compiler checks and what editors complete."""
+
+from collections.abc import Iterator, Mapping
+
+from stepwell.definitions.plan import Catalogue, StepType
+from stepwell.values import Json, Path
+
+MAX_STEPS = 500
+MAX_NESTING = 16
+YEAR_MS = 365 * 24 * 3600 * 1000
+
+STEP_ID = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$"
+SLUG = "^[A-Za-z0-9_-]{1,64}$"
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+RETRY: Json = {
+    "type": "object",
+    "description": "How often and after what delay a failed attempt is repeated.",
+    "properties": {
+        "maxAttempts": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 20,
+            "default": 3,
+            "description": "Attempts, the first one included.",
+        },
+        "initialDelayMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS, "default": 1000},
+        "maxDelayMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS, "default": 30000},
+        "backoffMultiplier": {"type": "number", "minimum": 1, "maximum": 100, "default": 2},
+        "jitter": {"type": "boolean", "default": False, "description": "Wait a uniform random part of the delay."},
+    },
+}
+
+ERROR_HANDLING: Json = {
+    "type": "object",
+    "description": "What the step's final failure does to the run.",
+    "properties": {
+        "strategy": {"enum": ["fail", "continue", "retry"], "default": "fail"},
+        "fallback": {"description": "The step's output after a failure that does not stop the run."},
+    },
+}
+
+STEP: Json = {
+    "type": "object",
+    "required": ["id", "type"],
+    "properties": {
+        "id": {"type": "string", "pattern": STEP_ID, "description": "Unique in the workflow."},
+        "type": {"type": "string", "description": "What the step does."},
+        "name": {"type": "string", "maxLength": 255, "description": "Shown to people; the id if absent."},
+        "action": {"type": "string", "description": "`<connector>.<actionName>` of an action step."},
+        "config": {"type": "object", "description": "What the step type needs; texts may hold {{ templates }}."},
+        "retryConfig": RETRY,
+        "errorHandling": ERROR_HANDLING,
+        "timeoutMs": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": YEAR_MS,
+            "description": "Limit of one attempt in milliseconds.",
+        },
+        "needs": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Steps of the same block that must be final first; turns the block into a graph.",
+        },
+        "when": {"type": ["string", "object"], "description": "A condition; the step is skipped if it is false."},
+        "idempotent": {
+            "type": "boolean",
+            "default": True,
+            "description": "Whether an attempt that a crash cut off may be sent again.",
+        },
+    },
+}
+
+TRIGGER: Json = {
+    "type": "object",
+    "description": "What starts runs besides the API.",
+    "required": ["type"],
+    "properties": {"type": {"type": "string", "description": "api, manual, webhook or schedule."}},
+    "additionalProperties": True,
+}
+
+SETTINGS: Json = {
+    "type": "object",
+    "properties": {
+        "timeoutMs": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": YEAR_MS,
+            "description": "Limit of a run in milliseconds, waiting included.",
+        },
+        "maxConcurrentRuns": {
+            "type": "integer",
+            "minimum": 1,
+            "description": "Runs at the same time; further ones stay pending.",
+        },
+        "idempotencyConflict": {"enum": ["return", "reject"], "default": "return"},
+    },
+}
+
+DOCUMENT: Json = {
+    "type": "object",
+    "required": ["name", "trigger", "steps"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 255},
+        "description": {"type": "string"},
+        "slug": {"type": "string", "pattern": SLUG, "description": "A name for addresses: wf_<slug>."},
+        "trigger": TRIGGER,
+        "inputSchema": {"type": "object", "description": "JSON Schema (draft 2020-12) of the run input."},
+        "outputSchema": {"type": "object", "description": "JSON Schema (draft 2020-12) of the run output."},
+        "variables": {"type": "object", "description": "Constants, read as variables.<name>."},
+        "steps": {"type": "array", "description": "Run in order, or by `needs`."},
+        "output": {"type": "object", "description": "Templates that make the run's output."},
+        "settings": SETTINGS,
+        "canvasState": {"description": "Stored for editors as sent."},
+    },
+}
+
+
+def document_schema(step_types: Mapping[str, StepType], catalogue: Catalogue) -> Json:
+    """The JSON Schema (2020-12) of a definition document, for editors."""
+    step = {**STEP, "properties": dict(STEP["properties"])}
+    step["properties"]["type"] = {**step["properties"]["type"], "enum": sorted(step_types)}
+    step["properties"]["action"] = {
+        **step["properties"]["action"],
+        "pattern": rf"^({'|'.join(sorted({'api', *catalogue.connectors()}))})\.",
+    }
+    step["allOf"] = [_config_of(step_types[name]) for name in sorted(step_types)]
+    properties = dict(DOCUMENT["properties"])
+    properties["steps"] = {**properties["steps"], "items": {"$ref": "#/$defs/step"}, "maxItems": MAX_STEPS}
+    properties["inputSchema"] = {**properties["inputSchema"], "$ref": _DRAFT}
+    properties["outputSchema"] = {**properties["outputSchema"], "$ref": _DRAFT}
+    properties["trigger"] = {
+        **TRIGGER,
+        "properties": {"type": {"enum": ["api", "manual", "webhook", "schedule"]}},
+    }
+    return {
+        "$schema": _DRAFT,
+        "title": "Stepwell workflow",
+        **DOCUMENT,
+        "properties": properties,
+        "$defs": {"step": step},
+    }
+
+
+def unknown_fields(value: Json, schema: Json) -> Iterator[Path]:
+    """The paths of members, at any depth, that a schema with `properties` does not name."""
+    if isinstance(value, dict) and "properties" in schema and not schema.get("additionalProperties"):
+        for name, child in value.items():
+            if name in schema["properties"]:
+                yield from ((name, *path) for path in unknown_fields(child, schema["properties"][name]))
+            else:
+                yield (name,)
+    elif isinstance(value, list) and isinstance(schema.get("items"), dict):
+        for index, child in enumerate(value):
+            yield from ((index, *path) for path in unknown_fields(child, schema["items"]))
+
+
+def _config_of(step_type: StepType) -> Json:
+    schema = step_type.config_schema
+    needed = {"required": ["config"]} if schema.get("required") else {}
+    return {
+        "if": {"properties": {"type": {"const": step_type.name}}, "required": ["type"]},
+        "then": {"properties": {"config": schema}, **needed},
+    }
