@@ -1,0 +1,146 @@
+"""What a step type offers at run time, and the ports through which effects reach the outside."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from stepwell.definitions import StepType
+from stepwell.expressions import Scope
+from stepwell.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionNeed:
+    """Which connection a step needs: one of these providers, perhaps one it names (`config.connection`)."""
+
+    providers: tuple[str, ...]
+    named: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenConnection:
+    """The connection a step will use; fixed in its running record."""
+
+    id: str
+    provider: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt of an effect."""
+
+    workspace: str
+    workflow_id: str
+    run_id: str
+    path: str
+    attempt: int
+    operation_id: str  # the same on every attempt; sent as Idempotency-Key
+    now_ms: int  # fixed when the step's record was first written
+    timeout_s: float
+    connection: ChosenConnection | None
+    reveal: Callable[[Json], Json]  # a copy of a value with secret markers opened; call it only when sending
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """An outgoing request. `body` is sent as it is."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    timeout_s: float = 30.0
+    max_response_bytes: int = 10 * 1024 * 1024
+    max_redirects: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """An answer, whatever its status. Header names in lower case; `body` decompressed and within the limit."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str  # after redirects
+
+
+class Http(Protocol):
+    """Outgoing HTTP behind the egress guard."""
+
+    async def send(self, workspace: str, request: HttpRequest) -> HttpResponse:
+        """Send a request.
+
+        Raises:
+            StepError: kind timeout or network (`outcome_unknown` set if the request may have arrived), or the egress
+                guard's refusal (not retryable). An HTTP error status is an answer, not an exception.
+        """
+        ...
+
+
+class Actions(Protocol):
+    """The actions of connectors, against a connection's real provider or its simulator."""
+
+    async def perform(self, action: str, params: Json, call: Call) -> Json:
+        """Run `<provider>.<action>` with rendered parameters; the result is the step's output.
+
+        Raises:
+            StepError: kind timeout, network, http or provider.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything an effect may use."""
+
+    http: Http
+    actions: Actions
+
+
+class PureType(StepType, Protocol):
+    """A step type of kind PURE."""
+
+    def evaluate(self, program: Any, scope: Scope) -> tuple[Json, Json]:
+        """The resolved config and the output. Raises StepError."""
+        ...
+
+
+class EndType(PureType, Protocol):
+    """A step type of kind END. Its output says whether the run, or the arm it stands in, ends here."""
+
+
+class EffectType(StepType, Protocol):
+    """A step type of kind EFFECT."""
+
+    def resolve(self, program: Any, scope: Scope) -> Json:
+        """The resolved config, as it is recorded before the first attempt and sent by every attempt."""
+        ...
+
+    def connection(self, program: Any, config: Json) -> ConnectionNeed | None:
+        """The connection that the resolved config needs."""
+        ...
+
+    async def perform(self, program: Any, config: Json, call: Call, ports: Ports) -> Json:
+        """One attempt; the output. Raises StepError."""
+        ...
+
+
+class WaitType(StepType, Protocol):
+    """A step type of kind WAIT."""
+
+    def begin(self, program: Any, scope: Scope, now_ms: int) -> tuple[Json, int]:
+        """The resolved config and the time (epoch ms) at which the wait is over."""
+        ...
+
+    def finish(self, config: Json, started_ms: int, now_ms: int) -> Json:
+        """The output."""
+        ...
+
+
+class DecidingType(StepType, Protocol):
+    """A step type whose steps may have branches."""
+
+    def decide(self, output: Json) -> bool:
+        """Whether the output selects the `then` branch."""
+        ...
