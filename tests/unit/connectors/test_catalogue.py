@@ -1,0 +1,69 @@
+import pytest
+
+from stepwell.connectors import Connectors
+from stepwell.errors import ValidationFailed
+from stepwell.values import Json
+
+
+def test_the_connectors_are_named(connectors: Connectors) -> None:
+    assert connectors.connectors() == ("hubspot", "resend", "slack", "smtp", "stripe")
+
+
+def test_an_action_tells_what_it_requires(connectors: Connectors) -> None:
+    spec = connectors.action("stripe.createInvoice")
+
+    assert spec is not None
+    assert (spec.name, spec.provider, spec.required) == ("stripe.createInvoice", "stripe", ("customerId",))
+    assert "amount" in spec.params["properties"]
+
+
+@pytest.mark.parametrize("name", ["stripe", "stripe.", "stripe.sing", "acme.createInvoice", "", ".createInvoice"])
+def test_an_unknown_action_is_none(connectors: Connectors, name: str) -> None:
+    assert connectors.action(name) is None
+
+
+def test_an_action_is_offered_by_several_connectors(connectors: Connectors) -> None:
+    assert connectors.offering("sendEmail") == ("resend", "smtp")
+    assert connectors.offering("sing") == ()
+
+
+@pytest.mark.parametrize(
+    ("provider", "given"),
+    [
+        ("stripe", {"apiKey": "sk"}),
+        ("slack", {"botToken": "xoxb"}),
+        ("hubspot", {"accessToken": "pat"}),
+        ("resend", {"apiKey": "re", "from": "a@x.test"}),
+        ("smtp", {"host": "h", "port": "25", "tls": "none", "from": "a@x.test"}),
+        ("smtp", {"host": "h", "port": "25", "tls": "tls", "from": "a@x.test", "username": "u", "password": "p"}),
+    ],
+)
+def test_credentials_are_those_of_contract_13(connectors: Connectors, provider: str, given: Json) -> None:
+    assert connectors.credentials(provider, given) == given
+
+
+def test_credentials_become_text_and_unknown_fields_are_dropped(connectors: Connectors) -> None:
+    given = {"host": "h", "port": 2525, "tls": "none", "from": "a@x.test", "more": 1, "username": None}
+
+    assert connectors.credentials("smtp", given) == {"host": "h", "port": "2525", "tls": "none", "from": "a@x.test"}
+
+
+def test_all_faults_of_credentials_are_listed(connectors: Connectors) -> None:
+    given = {"port": 70000, "tls": "ssl", "from": "a@x.test\r\nX: y", "username": 5}
+
+    with pytest.raises(ValidationFailed) as error:
+        connectors.credentials("smtp", given)
+
+    assert [(fault.path, fault.message) for fault in error.value.faults] == [
+        (("credentials", "host"), "Required"),
+        (("credentials", "port"), "Expected a number from 1 to 65535"),
+        (("credentials", "username"), "Expected string"),
+        (("credentials", "tls"), "Invalid enum value. Expected 'none' | 'starttls' | 'tls', received 'ssl'"),
+        (("credentials", "from"), "Holds a line break or control character"),
+    ]
+
+
+@pytest.mark.parametrize(("provider", "given"), [("acme", {}), ("stripe", None), ("stripe", "sk")])
+def test_an_unknown_provider_or_a_wrong_form_is_refused(connectors: Connectors, provider: str, given: Json) -> None:
+    with pytest.raises(ValidationFailed):
+        connectors.credentials(provider, given)
