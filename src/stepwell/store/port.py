@@ -1,0 +1,260 @@
+"""What a store offers: verbs on aggregates, one transaction each, the workspace first. Kept by every implementation.
+
+Every verb may raise StoreUnavailable. A verb called with the workspace of another tenant finds nothing.
+"""
+
+from typing import Protocol
+
+from stepwell.states import RunState, WorkflowStatus
+from stepwell.store.rows import (
+    Claim,
+    Commit,
+    Committed,
+    Connection,
+    End,
+    Fired,
+    Key,
+    Loaded,
+    NewRun,
+    Run,
+    RunFilter,
+    Secret,
+    Started,
+    Version,
+    Workflow,
+    Workspace,
+)
+
+
+class Runs(Protocol):
+    """Runs, their journals and timers."""
+
+    async def start(self, run: NewRun) -> Started:
+        """Store a run; if its idempotency key is bound to a run of the last 24 h, that run is the answer."""
+        ...
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Apply what a walk has to write, if it still owns the run."""
+        ...
+
+    async def end(self, end: End) -> bool:
+        """End a run from outside, if its state is one of `allowed`."""
+        ...
+
+    async def delete(self, workspace: str, run: str) -> bool:
+        """Remove a final run with all that belongs to it; False if there is none."""
+        ...
+
+    async def claim(self, owner: str, limit: int, *, suspects: bool = False) -> list[Claim]:
+        """Take runs that may go on, oldest first, shared evenly among workspaces. With `suspects` one run that two or
+        more processes died on; without, none of those."""
+        ...
+
+    async def release_dead(self, owner: str, limit: int) -> int:
+        """Let go runs whose owner is another incarnation than this, and count its death against them."""
+        ...
+
+    async def release_owned(self, owner: str) -> int:
+        """Let go all open runs of an incarnation that stops in good order."""
+        ...
+
+    async def fire_timers(self, now: int, limit: int, timeout_error: bytes) -> list[Fired]:
+        """Release due timers, each raising its run's signals; a timeout ends its run."""
+        ...
+
+    async def next_timer(self) -> int | None:
+        """When the next timer is due, in epoch ms."""
+        ...
+
+    async def count_open(self) -> int:
+        """How many runs are not final, over all workspaces."""
+        ...
+
+    async def get(self, workspace: str, run: str) -> Run | None:
+        """One run."""
+        ...
+
+    async def load(self, workspace: str, run: str) -> Loaded | None:
+        """One run with its journal and timers."""
+        ...
+
+    async def state(self, workspace: str, run: str) -> tuple[RunState, int, int, int] | None:
+        """State, seq, epoch and signals of a run."""
+        ...
+
+    async def find_started(self, workspace: str, workflow: str, key: str, digest: bytes, now: int) -> Started | None:
+        """The run an idempotency key stands for now, compared with the digest of a repeated request."""
+        ...
+
+    async def page(self, wanted: RunFilter) -> list[Run]:
+        """The newest runs that pass a filter, without their values."""
+        ...
+
+    async def prune(self, workspace: str, before: int | None, keep: int | None, limit: int) -> int:
+        """Remove ended runs created before a time (epoch ms) or beyond the newest `keep`; how many were removed."""
+        ...
+
+    async def forget_idempotency_keys(self, now: int, limit: int) -> int:
+        """Remove keys older than 24 h; how many were removed."""
+        ...
+
+    async def probe(self, now: int) -> None:
+        """Write something, to see whether the store can be written."""
+        ...
+
+    async def vacuum(self) -> None:
+        """Give space that was freed back to the file system, a bounded amount."""
+        ...
+
+
+class Workflows(Protocol):
+    """Workflows, their versions and secrets."""
+
+    async def create(self, workflow: Workflow, document: bytes, created_by: str) -> None:
+        """Store a workflow with its first version. Raises AlreadyExists if the slug is taken."""
+        ...
+
+    async def get(self, workspace: str, reference: str) -> Workflow | None:
+        """A workflow by id, or by slug if it has no such id."""
+        ...
+
+    async def save(self, changed: Workflow, document: bytes | None, created_by: str, *, seen: int) -> bool:
+        """Write an edit of name, slug, description, trigger, canvas and definition, if the stored `updated_at` is still
+        `seen`. `changed.version` is one more than the stored one, or the same for a draft that never was active (its
+        only version is written over) or without a document (versions stay as they are). False if the workflow is not
+        so; raises AlreadyExists if the slug is taken."""
+        ...
+
+    async def set_status(
+        self, workspace: str, workflow: str, status: WorkflowStatus, allowed: frozenset[WorkflowStatus], now: int
+    ) -> bool:
+        """Change the status if it is one of `allowed`; the first time it becomes active, `activated` is set."""
+        ...
+
+    async def page(
+        self, workspace: str, *, status: WorkflowStatus | None, search: str | None, before: str | None, limit: int
+    ) -> list[Workflow]:
+        """Newest first, `before` being the id after which the page starts; archived ones only if asked for by status.
+        `search` is a part of the name in any case."""
+        ...
+
+    async def version(self, workspace: str, workflow: str, number: int) -> Version | None:
+        """One version with its document."""
+        ...
+
+    async def versions(self, workspace: str, workflow: str, *, before: int | None, limit: int) -> list[Version]:
+        """Versions with numbers below `before`, without documents, newest first."""
+        ...
+
+    async def secrets(self, workspace: str, workflow: str) -> list[Secret]:
+        """All secrets of a workflow, by name."""
+        ...
+
+    async def put_secret(self, workspace: str, workflow: str, secret: Secret, *, replace: bool) -> bool:
+        """Store a new secret (False if there is one of that name, or no such workflow), or with `replace` another value
+        for one that is there (False if it is not)."""
+        ...
+
+    async def delete_secret(self, workspace: str, workflow: str, name: str) -> bool:
+        """Remove a secret."""
+        ...
+
+
+class Keys(Protocol):
+    """Workspaces and API keys."""
+
+    async def create_workspace(self, workspace: Workspace) -> None:
+        """Store a workspace."""
+        ...
+
+    async def workspace(self, workspace: str) -> Workspace | None:
+        """One workspace."""
+        ...
+
+    async def workspaces(self) -> list[Workspace]:
+        """All workspaces, oldest first."""
+        ...
+
+    async def create(self, key: Key) -> None:
+        """Store a key. Raises AlreadyExists if its text is another key's."""
+        ...
+
+    async def find(self, hash: bytes) -> Key | None:
+        """The key with that SHA-256, whatever its state."""
+        ...
+
+    async def page(self, workspace: str, *, before: str | None, limit: int) -> list[Key]:
+        """Keys of a workspace, revoked ones included, newest first."""
+        ...
+
+    async def revoke(self, workspace: str, key: str, now: int) -> bool:
+        """End a key's life, if it has not ended; False if there is no such key."""
+        ...
+
+    async def touch(self, workspace: str, key: str, now: int) -> None:
+        """Note that a key was used."""
+        ...
+
+    async def vault_probe(self, sealed: bytes) -> bytes:
+        """The value that the first vault key has sealed: this one, if there is none yet."""
+        ...
+
+
+class Connections(Protocol):
+    """Connections and what their simulators have counted."""
+
+    async def create(self, connection: Connection) -> None:
+        """Store a connection. Raises AlreadyExists if the slug is taken. A default one ends the former default's."""
+        ...
+
+    async def save(self, changed: Connection, *, seen: int) -> bool:
+        """Write an edit (the provider stays), if the stored `updated_at` is still `seen`; else False. Raises
+        AlreadyExists if the slug is taken. A default one ends the former default's."""
+        ...
+
+    async def get(self, workspace: str, reference: str) -> Connection | None:
+        """A connection by id, or by slug if there is no such id."""
+        ...
+
+    async def page(
+        self, workspace: str, *, provider: str | None, status: str | None, before: str | None, limit: int
+    ) -> list[Connection]:
+        """Newest first, without credentials."""
+        ...
+
+    async def delete(self, workspace: str, connection: str) -> bool:
+        """Remove a connection with its simulator's counts."""
+        ...
+
+    async def candidates(self, workspace: str, providers: tuple[str, ...]) -> list[Connection]:
+        """The active connections of any of the providers, oldest first, without credentials."""
+        ...
+
+    async def count(self, workspace: str, connection: str, operation: str, kind: str) -> int:
+        """The number of an operation among those of its kind on a connection, from 1; the same each time it is asked.
+        Raises NotFound if there is no such connection."""
+        ...
+
+
+class Store(Protocol):
+    """One store."""
+
+    @property
+    def runs(self) -> Runs: ...
+
+    @property
+    def workflows(self) -> Workflows: ...
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def connections(self) -> Connections: ...
+
+    def oldest_write_age_s(self) -> float:
+        """How long the oldest write has waited to be committed."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued and close."""
+        ...

@@ -1,0 +1,42 @@
+-- name: insert_workspace
+-- Store a new workspace.
+INSERT INTO workspaces (id, name) VALUES (:id, :name);
+
+-- name: get_workspace
+-- One workspace.
+SELECT id, name FROM workspaces WHERE id = :id;
+
+-- name: list_workspaces
+-- All workspaces, oldest first.
+SELECT id, name FROM workspaces ORDER BY id;
+
+-- name: insert_key
+-- Store a new key.
+INSERT INTO keys (workspace, id, hash, prefix, name, scopes, dialect, expires_at, last_used_at, revoked_at)
+VALUES (:workspace, :id, :hash, :prefix, :name, :scopes, :dialect, :expires_at, :last_used_at, :revoked_at);
+
+-- name: find_key
+-- The key with a hash, in whichever workspace: it is what tells the workspace.
+SELECT workspace, id, hash, prefix, name, scopes, dialect, expires_at, last_used_at, revoked_at
+FROM keys WHERE hash = :hash;
+
+-- name: list_keys
+-- A page of a workspace's keys.
+SELECT workspace, id, hash, prefix, name, scopes, dialect, expires_at, last_used_at, revoked_at
+FROM keys WHERE workspace = :workspace AND id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: revoke_key
+-- End a key's life; one that is ended stays as it is.
+UPDATE keys SET revoked_at = coalesce(revoked_at, :now) WHERE workspace = :workspace AND id = :id;
+
+-- name: touch_key
+-- Note that a key was used.
+UPDATE keys SET last_used_at = :now WHERE workspace = :workspace AND id = :id;
+
+-- name: keep_probe
+-- Keep the vault's probe, if there is none yet.
+INSERT INTO vault (id, probe) VALUES (1, :probe) ON CONFLICT (id) DO NOTHING;
+
+-- name: get_probe
+-- The vault's probe.
+SELECT probe FROM vault WHERE id = 1;

@@ -1,0 +1,248 @@
+"""Frozen rows that the store takes and gives. Values (input, output, error, data) are JSON text as bytes."""
+
+import msgspec
+
+from stepwell.states import RecordStatus, RunState, WaitsOn, WorkflowStatus
+
+
+class NewRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run to be stored. `owner` is the incarnation that walks it at once, None if it must wait to be claimed."""
+
+    workspace: str
+    id: str
+    workflow: str
+    version: int
+    trigger: str
+    input: bytes
+    owner: str | None
+    trigger_data: bytes | None = None
+    connection: str | None = None
+    attempt: int = 1
+    restarted_from: str | None = None
+    parent: str | None = None
+    max_concurrent: int | None = None
+    idempotency_key: str | None = None
+    digest: bytes = b""  # of input and connection, to tell an equal repeat from a different one
+    records: tuple["Record", ...] = ()  # kept from the original run by a retry or restart
+    carried: bytes | None = None  # what else such a run takes over; only the engine reads it
+    seq: int = 0
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The answer to a start: `run` is the new run's id, or the id that the idempotency key already stands for."""
+
+    run: str
+    replayed: bool = False
+    mismatch: bool = False
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """One run as stored; created at the id's own millisecond. Rows of lists carry no input, output or trigger data."""
+
+    workspace: str
+    id: str
+    workflow: str
+    version: int
+    state: RunState
+    trigger: str
+    waits_on: WaitsOn | None
+    blocked: str | None
+    owner: str | None
+    epoch: int
+    signals: int
+    deaths: int
+    seq: int
+    state_seq: int
+    attempt: int
+    started_at: int | None
+    ended_at: int | None
+    restarted_from: str | None
+    parent: str | None
+    connection: str | None
+    error: bytes | None
+    input: bytes = b"{}"
+    trigger_data: bytes | None = None
+    output: bytes | None = None
+    carried: bytes | None = None
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome, so far, of one path of a run. `attempts` lists the failed attempts that came before the last one."""
+
+    path: str
+    step: str
+    status: RecordStatus
+    attempt: int
+    started_seq: int
+    ended_seq: int | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
+    reused: bool = False
+    input: bytes | None = None
+    output: bytes | None = None
+    error: bytes | None = None
+    attempts: bytes | None = None
+    data: bytes | None = None
+
+
+class Timer(msgspec.Struct, frozen=True):
+    """Something due at a time. `kind` is wait, retry (of a path) or timeout (of the run, path empty)."""
+
+    path: str
+    kind: str
+    due: int
+
+
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
+    """What a walk has to write: records, timers and the run's own change, applied as a whole or refused as a whole.
+
+    Refused if the run is final or its epoch is another. With `suspend_at` also if the run's `signals` is another
+    number: something reached the run that this walk has not seen.
+    """
+
+    workspace: str
+    run: str
+    epoch: int
+    state: RunState
+    seq: int
+    state_seq: int
+    started_at: int | None = None
+    records: tuple[Record, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    suspend_at: int | None = None
+    waits_on: WaitsOn | None = None
+    ended_at: int | None = None
+    output: bytes | None = None
+    error: bytes | None = None
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """The answer to a commit. `unblocked` says that a run held back by a limit may now be claimed."""
+
+    applied: bool
+    unblocked: bool = False
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A run taken, and the epoch to act for. `deaths` counts the processes that died on it without a new result."""
+
+    workspace: str
+    run: str
+    epoch: int
+    deaths: int
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """A run with its journal, read after it was claimed."""
+
+    run: Run
+    records: tuple[Record, ...]
+    timers: tuple[Timer, ...]
+
+
+class Fired(msgspec.Struct, frozen=True):
+    """A timer that was released. `owner` is the incarnation that holds the run, if any; `ended`: the run timed out."""
+
+    workspace: str
+    run: str
+    owner: str | None
+    ended: bool
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """An end that comes from outside the walk: cancel or run timeout. Open records are closed with the error."""
+
+    workspace: str
+    run: str
+    state: RunState
+    now: int
+    error: bytes | None  # of the run
+    record_error: bytes  # of each open record
+    allowed: frozenset[RunState]
+
+
+class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which runs a list shows, newest first. `before` is the id after which the page starts."""
+
+    workspace: str
+    workflow: str | None = None
+    states: tuple[RunState, ...] = ()
+    triggers: tuple[str, ...] = ()
+    created_after: int | None = None
+    created_before: int | None = None
+    before: str | None = None
+    limit: int = 50
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """A workflow with as much of its definition as lists show. `activated` says that it was active once, so that edits
+    make versions. `updated_at` rises with every change, so it also tells whether a row is still as it was read. Rows of
+    lists carry no canvas."""
+
+    workspace: str
+    id: str
+    slug: str | None
+    name: str
+    status: WorkflowStatus
+    version: int
+    activated: bool
+    updated_at: int
+    description: str | None = None
+    trigger: bytes = b'{"type":"api"}'
+    canvas: bytes | None = None
+
+
+class Version(msgspec.Struct, frozen=True, kw_only=True):
+    """One immutable copy of a definition."""
+
+    number: int
+    created_at: int
+    created_by: str
+    document: bytes = b""
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key, of which only the SHA-256 is stored."""
+
+    workspace: str
+    id: str
+    hash: bytes
+    prefix: str
+    name: str
+    scopes: tuple[str, ...]
+    dialect: str
+    expires_at: int | None = None
+    last_used_at: int | None = None
+    revoked_at: int | None = None
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """A tenant."""
+
+    id: str
+    name: str
+
+
+class Connection(msgspec.Struct, frozen=True, kw_only=True):
+    """A connection with its credentials sealed; rows of lists carry none."""
+
+    workspace: str
+    id: str
+    slug: str | None
+    name: str
+    provider: str
+    status: str
+    mode: str
+    is_default: bool
+    base_url: str | None
+    external_account_id: str | None
+    sealed: bytes | None
+    updated_at: int
+
+
+class Secret(msgspec.Struct, frozen=True):
+    """A workflow's secret, sealed."""
+
+    name: str
+    sealed: bytes
+    updated_at: int

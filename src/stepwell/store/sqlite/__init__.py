@@ -1,0 +1,40 @@
+"""The store on one SQLite file."""
+
+from pathlib import Path
+
+from stepwell.store.sqlite.connections import SqliteConnections
+from stepwell.store.sqlite.database import FILE_NAME, Database, DirectoryLock, backup, check, connect, migrate
+from stepwell.store.sqlite.keys import SqliteKeys
+from stepwell.store.sqlite.runs import SqliteRuns
+from stepwell.store.sqlite.workflows import SqliteWorkflows
+from stepwell.store.sqlite.writer import Boundary, Death
+
+__all__ = [
+    "FILE_NAME",
+    "Boundary",
+    "Database",
+    "Death",
+    "DirectoryLock",
+    "SqliteStore",
+    "backup",
+    "check",
+    "connect",
+    "migrate",
+]
+
+
+class SqliteStore:
+    """See store.port.Store. Holds no lock on the directory: that is the server's (DirectoryLock)."""
+
+    def __init__(self, path: Path, *, inline: bool = False, boundary: Boundary | None = None) -> None:
+        self.database = Database(path, inline=inline, boundary=boundary)
+        self.runs = SqliteRuns(self.database)
+        self.workflows = SqliteWorkflows(self.database)
+        self.keys = SqliteKeys(self.database)
+        self.connections = SqliteConnections(self.database)
+
+    def oldest_write_age_s(self) -> float:
+        return self.database.writer.oldest_age_s()
+
+    async def close(self) -> None:
+        self.database.close()

@@ -1,0 +1,141 @@
+"""Reads of runs in SQLite: one run, its journal, and lists by seeks into the indexes."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+
+from stepwell import ids
+from stepwell.states import FINAL, RecordStatus, RunState, WaitsOn
+from stepwell.store.rows import Loaded, Record, Run, RunFilter, Timer
+from stepwell.store.sql import load as load_sql
+from stepwell.store.sqlite.codec import key, reference, text, text_or_none, unpack
+from stepwell.store.sqlite.database import rows
+
+SQL = load_sql("runs.sql")
+TRIGGERS = ("api", "manual", "schedule", "webhook")
+_HIGHEST = b"\xff" * 16
+
+
+def get(connection: apsw.Connection, workspace: str, run: str) -> Run | None:
+    bindings = {"workspace": key(workspace), "run": key(run)}
+    found = rows(connection, SQL["get_run"], bindings)
+    if not found:
+        return None
+    listed, columns = found[0][:-4], found[0][-4:]
+    return _run(
+        workspace, listed, *(_value(connection, bindings["workspace"], bindings["run"], each) for each in columns)
+    )
+
+
+def _run(
+    workspace: str,
+    row: Sequence[Any],
+    given: bytes | None = b"{}",
+    trigger_data: bytes | None = None,
+    output: bytes | None = None,
+    carried: bytes | None = None,
+) -> Run:
+    return Run(
+        workspace=workspace,
+        id=text(row[0]),
+        workflow=text(row[1]),
+        version=row[2],
+        state=RunState(row[3]),
+        trigger=row[4],
+        waits_on=WaitsOn(row[5]) if row[5] else None,
+        blocked=row[6],
+        owner=text_or_none(row[7]),
+        epoch=row[8],
+        signals=row[9],
+        deaths=row[10],
+        seq=row[11],
+        state_seq=row[12],
+        attempt=row[13],
+        started_at=row[14],
+        ended_at=row[15],
+        restarted_from=text_or_none(row[16]),
+        parent=text_or_none(row[17]),
+        connection=text_or_none(row[18]),
+        error=row[19],
+        input=given or b"{}",
+        trigger_data=trigger_data,
+        output=output,
+        carried=carried,
+    )
+
+
+def load(connection: apsw.Connection, workspace: str, run_id: str) -> Loaded | None:
+    run = get(connection, workspace, run_id)
+    if run is None:
+        return None
+    bindings = {"workspace": key(workspace), "run": key(run_id)}
+    records = tuple(
+        Record(
+            path=row[0],
+            step=row[1],
+            status=RecordStatus(row[2]),
+            attempt=row[3],
+            started_seq=row[4],
+            ended_seq=row[5],
+            started_at=row[6],
+            ended_at=row[7],
+            reused=bool(row[8]),
+            input=_value(connection, bindings["workspace"], bindings["run"], row[9]),
+            output=_value(connection, bindings["workspace"], bindings["run"], row[10]),
+            error=_value(connection, bindings["workspace"], bindings["run"], row[11]),
+            attempts=_value(connection, bindings["workspace"], bindings["run"], row[12]),
+            data=_value(connection, bindings["workspace"], bindings["run"], row[13]),
+        )
+        for row in connection.execute(SQL["get_records"], bindings)
+    )
+    timers = tuple(Timer(*row) for row in connection.execute(SQL["get_timers"], bindings))
+    return Loaded(run, records, timers)
+
+
+def page(connection: apsw.Connection, wanted: RunFilter) -> list[Run]:
+    bindings: dict[str, Any] = {
+        "workspace": key(wanted.workspace),
+        "before": _upper_bound(wanted),
+        "after": b"" if wanted.created_after is None else key(ids.lowest_at(wanted.created_after)),
+        "limit": wanted.limit,
+    }
+    newest = heapq.merge(*_seeks(connection, wanted, bindings), reverse=True)
+    found_page: list[Run] = []
+    for (run_id,) in newest:
+        if len(found_page) == wanted.limit:
+            break
+        row = rows(connection, SQL["get_listed"], {"workspace": bindings["workspace"], "run": run_id})[0]
+        found_page.append(_run(wanted.workspace, row))
+    return found_page
+
+
+def _upper_bound(wanted: RunFilter) -> bytes:
+    bounds = [_HIGHEST]
+    if wanted.before is not None:
+        bounds.append(key(wanted.before))
+    if wanted.created_before is not None:
+        bounds.append(key(ids.lowest_at(wanted.created_before)))
+    return min(bounds)
+
+
+def _seeks(connection: apsw.Connection, wanted: RunFilter, bindings: dict[str, Any]) -> Iterable[list[tuple[bytes]]]:
+    """The newest ids of every (state, trigger) that passes the filter, each by one seek into an index."""
+    if wanted.workflow is None and not wanted.states and not wanted.triggers:
+        yield rows(connection, SQL["list_all"], bindings)
+        return
+    suffix = "" if wanted.workflow is None else "_of_workflow"
+    workflow = {} if wanted.workflow is None else {"workflow": key(wanted.workflow)}
+    for state in wanted.states or tuple(RunState):
+        sql = SQL[("list_ended" if state in FINAL else "list_open") + suffix]
+        for trigger in wanted.triggers or TRIGGERS:
+            yield rows(connection, sql, {**bindings, **workflow, "state": state, "trigger": trigger})
+
+
+def _value(connection: apsw.Connection, workspace: bytes, run: bytes, column: bytes | None) -> bytes | None:
+    digest = reference(column)
+    if digest is None:
+        return column
+    bindings = {"workspace": workspace, "run": run, "digest": digest}
+    return unpack(rows(connection, SQL["get_payload"], bindings)[0][0])

@@ -1,0 +1,223 @@
+"""Runs, their records and timers in SQLite: the verbs, and what starts and walks write."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+
+from stepwell import ids
+from stepwell.states import RunState
+from stepwell.store.rows import Claim, Commit, Committed, End, Fired, Loaded, NewRun, Record, Run, RunFilter, Started
+from stepwell.store.sql import load
+from stepwell.store.sqlite import codec, run_ends, run_reads
+from stepwell.store.sqlite.codec import Payload, key, key_or_none, pack, text
+from stepwell.store.sqlite.database import Database, rows
+
+SQL = load("runs.sql")
+IDEMPOTENCY_MS = 24 * 3600 * 1000
+SUSPECT_DEATHS = 2  # from here on a run is claimed by itself
+
+
+class SqliteRuns:
+    """The verbs on runs; see store.port.Runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start(self, run: NewRun) -> Started:
+        return await self._database.write(_start, run, guarded=False, size=len(run.input) + 500)
+
+    async def commit(self, commit: Commit) -> Committed:
+        size = 500 + sum(300 + len(r.input or b"") + len(r.output or b"") for r in commit.records)
+        return await self._database.write(_commit, commit, guarded=False, size=size)
+
+    async def end(self, end: End) -> bool:
+        return await self._database.write(run_ends.end_run, end)
+
+    async def delete(self, workspace: str, run: str) -> bool:
+        return await self._database.write(run_ends.delete, (key(workspace), key(run)))
+
+    async def claim(self, owner: str, limit: int, *, suspects: bool = False) -> list[Claim]:
+        return await self._database.write(_claim, (key(owner), limit, suspects))
+
+    async def release_dead(self, owner: str, limit: int) -> int:
+        return await self._database.write(_release_dead, {"owner": key(owner), "limit": limit})
+
+    async def release_owned(self, owner: str) -> int:
+        return await self._database.write(_release_owned, {"owner": key(owner)})
+
+    async def fire_timers(self, now: int, limit: int, timeout_error: bytes) -> list[Fired]:
+        return await self._database.write(run_ends.fire_timers, (now, limit, timeout_error))
+
+    async def prune(self, workspace: str, before: int | None, keep: int | None, limit: int) -> int:
+        return await self._database.write(run_ends.prune, (key(workspace), before, keep, limit))
+
+    async def forget_idempotency_keys(self, now: int, limit: int) -> int:
+        bindings = {"expired": now - IDEMPOTENCY_MS, "limit": limit}
+        return await self._database.write(run_ends.forget_keys, bindings)
+
+    async def probe(self, now: int) -> None:
+        await self._database.write(
+            lambda connection, at: connection.execute(SQL["probe"], at), {"now": now}, guarded=False
+        )
+
+    async def vacuum(self) -> None:
+        await self._database.write(rows, SQL["vacuum"], guarded=False)
+
+    async def next_timer(self) -> int | None:
+        due: int | None = self._database.read(SQL["next_timer"], {})[0][0]
+        return due
+
+    async def count_open(self) -> int:
+        count: int = self._database.read(SQL["count_open"], {})[0][0]
+        return count
+
+    async def get(self, workspace: str, run: str) -> Run | None:
+        return self._database.snapshot(lambda connection: run_reads.get(connection, workspace, run))
+
+    async def load(self, workspace: str, run: str) -> Loaded | None:
+        return self._database.snapshot(lambda connection: run_reads.load(connection, workspace, run))
+
+    async def state(self, workspace: str, run: str) -> tuple[RunState, int, int, int] | None:
+        found = self._database.read(SQL["get_state"], {"workspace": key(workspace), "run": key(run)})
+        return (RunState(found[0][0]), *found[0][1:]) if found else None
+
+    async def find_started(self, workspace: str, workflow: str, key: str, digest: bytes, now: int) -> Started | None:
+        place = {"workspace": codec.key(workspace), "workflow": codec.key(workflow), "key": key}
+        found = self._database.read(SQL["find_idempotency_key"], {**place, "expired": now - IDEMPOTENCY_MS})
+        return Started(codec.text(found[0][0]), replayed=True, mismatch=found[0][1] != digest) if found else None
+
+    async def page(self, wanted: RunFilter) -> list[Run]:
+        return self._database.snapshot(lambda connection: run_reads.page(connection, wanted))
+
+
+def _start(connection: apsw.Connection, run: NewRun) -> Started:
+    workspace, run_id, workflow = key(run.workspace), key(run.id), key(run.workflow)
+    if run.idempotency_key is not None:
+        now = ids.created_ms(run.id)
+        bindings: dict[str, Any] = {"workspace": workspace, "workflow": workflow, "key": run.idempotency_key}
+        bindings |= {"run": run_id, "digest": run.digest, "created_at": now, "expired": now - IDEMPOTENCY_MS}
+        connection.execute(SQL["take_idempotency_key"], bindings)
+        if not connection.changes():
+            existing, digest = rows(connection, SQL["find_idempotency_key"], bindings)[0]
+            return Started(text(existing), replayed=True, mismatch=digest != run.digest)
+    blocked = None
+    if run.max_concurrent is not None:
+        place = {"workspace": workspace, "workflow": workflow}
+        if rows(connection, SQL["count_limited"], place)[0][0] >= run.max_concurrent:
+            blocked = "concurrency"
+    payloads: list[Payload] = []
+    row = {
+        "workspace": workspace,
+        "id": run_id,
+        "workflow": workflow,
+        "version": run.version,
+        "trigger": run.trigger,
+        "blocked": blocked,
+        "limited": run.max_concurrent is not None,
+        "owner": None if blocked else key_or_none(run.owner),
+        "seq": run.seq,
+        "attempt": run.attempt,
+        "restarted_from": key_or_none(run.restarted_from),
+        "parent": key_or_none(run.parent),
+        "connection": key_or_none(run.connection),
+        "input": pack(run.input, payloads),
+        "trigger_data": pack(run.trigger_data, payloads),
+        "carried": pack(run.carried, payloads),
+    }
+    connection.execute(SQL["insert_run"], row)
+    _put_records(connection, workspace, run_id, run.records, payloads)
+    return Started(run.id)
+
+
+def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
+    workspace, run = key(commit.workspace), key(commit.run)
+    payloads: list[Payload] = []
+    row: dict[str, Any] = {
+        "workspace": workspace,
+        "run": run,
+        "epoch": commit.epoch,
+        "state": commit.state,
+        "seq": commit.seq,
+        "state_seq": commit.state_seq,
+        "started_at": commit.started_at,
+    }
+    if commit.ended_at is not None:
+        row |= {"ended_at": commit.ended_at, "output": pack(commit.output, payloads), "error": commit.error}
+        connection.execute(SQL["finish_run"], row)
+    else:
+        row["progress"] = any(record.status.final for record in commit.records)
+        if commit.suspend_at is not None:
+            row |= {"signals": commit.suspend_at, "waits_on": commit.waits_on}
+            connection.execute(SQL["suspend_run"], row)
+        else:
+            connection.execute(SQL["advance_run"], row)
+    if not connection.changes():
+        return Committed(applied=False)
+    _put_records(connection, workspace, run, commit.records, payloads)
+    if commit.ended_at is not None:
+        connection.execute(SQL["drop_timers"], {"workspace": workspace, "run": run})
+        return Committed(applied=True, unblocked=run_ends.free_place(connection, workspace, run))
+    for timer in commit.timers:
+        bindings = {"workspace": workspace, "run": run, "path": timer.path, "kind": timer.kind, "due": timer.due}
+        connection.execute(SQL["put_timer"], bindings)
+    return Committed(applied=True)
+
+
+def _put_records(
+    connection: apsw.Connection, workspace: bytes, run: bytes, records: Sequence[Record], payloads: list[Payload]
+) -> None:
+    for record in records:
+        connection.execute(
+            SQL["put_record"],
+            {
+                "workspace": workspace,
+                "run": run,
+                "path": record.path,
+                "step": record.step,
+                "status": record.status,
+                "attempt": record.attempt,
+                "started_seq": record.started_seq,
+                "ended_seq": record.ended_seq,
+                "started_at": record.started_at,
+                "ended_at": record.ended_at,
+                "reused": record.reused,
+                "input": pack(record.input, payloads),
+                "output": pack(record.output, payloads),
+                "error": pack(record.error, payloads),
+                "attempts": pack(record.attempts, payloads),
+                "data": pack(record.data, payloads),
+            },
+        )
+    for payload in payloads:
+        bindings = {"workspace": workspace, "run": run, "digest": payload.digest, "data": payload.data}
+        connection.execute(SQL["put_payload"], bindings)
+
+
+def _claim(connection: apsw.Connection, wanted: tuple[bytes, int, bool]) -> list[Claim]:
+    owner, limit, suspects = wanted
+    bindings: dict[str, Any] = {"owner": owner, "suspect": SUSPECT_DEATHS}
+    if suspects:
+        return [_claimed(row) for row in rows(connection, SQL["claim_suspect"], bindings)]
+    workspaces = [row[0] for row in rows(connection, SQL["ready_workspaces"], bindings)]
+    claims: list[Claim] = []
+    for left, workspace in zip(range(len(workspaces), 0, -1), workspaces, strict=True):
+        share = -(-(limit - len(claims)) // left)
+        if share > 0:
+            taken = rows(connection, SQL["claim_ready"], {**bindings, "workspace": workspace, "limit": share})
+            claims.extend(_claimed(row) for row in taken)
+    return claims
+
+
+def _claimed(row: tuple[bytes, bytes, int, int]) -> Claim:
+    return Claim(text(row[0]), text(row[1]), row[2], row[3])
+
+
+def _release_dead(connection: apsw.Connection, bindings: dict[str, Any]) -> int:
+    connection.execute(SQL["release_dead"], bindings)
+    return connection.changes()
+
+
+def _release_owned(connection: apsw.Connection, bindings: dict[str, Any]) -> int:
+    connection.execute(SQL["release_owned"], bindings)
+    return connection.changes()
