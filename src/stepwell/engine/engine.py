@@ -1,0 +1,380 @@
+"""The engine: the door through which every run is started, taken, walked and ended."""
+
+import asyncio
+import random as randomness
+from collections.abc import Callable
+
+import msgspec
+
+from stepwell import values
+from stepwell.clock import Clock
+from stepwell.definitions import Plan
+from stepwell.engine.attempts import INTERRUPTED, Attempts
+from stepwell.engine.journal import Journal, Refused
+from stepwell.engine.ports import Environment, NoSecrets
+from stepwell.engine.timers import Timers
+from stepwell.engine.walk import Finished, Paused, Walk
+from stepwell.engine.watch import Watchers
+from stepwell.errors import Overloaded, StepError, StoreUnavailable
+from stepwell.events import Events
+from stepwell.ids import Ids
+from stepwell.states import OPEN, RunState
+from stepwell.steps import Ports
+from stepwell.store import Claim, End, Fired, Loaded, NewRun, Run, Runs, Started
+
+CLAIM_PAGE = 100
+RELEASE_PAGE = 2000
+DEATHS_TO_FAIL = 3
+SUSPECT_ALONE_S = 10.0  # so long a run that processes died on has the process for itself
+PROBE_S = 1.0  # between attempts to write to a store that failed
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of the engine; settings of the section `engine` and `limits`."""
+
+    max_active_runs: int = 1000
+    max_open_runs: int = 100_000
+    step_output_bytes: int = 10 * 1024 * 1024
+
+
+class Engine:
+    """Walks runs over one store, as one incarnation of one process."""
+
+    def __init__(
+        self,
+        store: Runs,
+        environment: Environment,
+        ports: Ports,
+        clock: Clock,
+        ids: Ids,
+        events: Events,
+        limits: Limits | None = None,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        self.id = ids.new()
+        self.watchers = Watchers()
+        self._store = store
+        self._environment = environment
+        self._ports = ports
+        self._clock = clock
+        self._events = events
+        self._limits = limits or Limits()
+        self._random = random
+        self._active: dict[str, asyncio.Task[None]] = {}
+        self._held: list[Claim] = []  # runs of ours whose walk ended because the store failed
+        self._failing = False  # the last write failed
+        self._open = 0
+        self._alone = True  # until recovery has seen to the runs that processes died on
+        self._stopping = False
+        self.started = asyncio.Event()  # a run was started; whoever waits for that clears it
+        self._work = asyncio.Event()  # something may be claimed, or it is time to stop
+        self.timers = Timers(store, clock, events, self._timer_fired)
+
+    # -- what callers ask for
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs are not final."""
+        return self._open
+
+    @property
+    def active_runs(self) -> int:
+        """How many runs are being walked."""
+        return len(self._active)
+
+    @property
+    def healthy(self) -> bool:
+        """The store takes what is written."""
+        return not self._failing
+
+    @property
+    def stopping(self) -> bool:
+        """No run is taken any more."""
+        return self._stopping
+
+    def admit(self) -> None:
+        """Refuse what cannot be taken now.
+
+        Raises:
+            Overloaded: too many runs are open, or the process stops.
+        """
+        if self._stopping:
+            raise Overloaded("The server is stopping", retry_after_s=5)
+        if self._open >= self._limits.max_open_runs:
+            raise Overloaded(retry_after_s=5)
+
+    async def start(self, new: NewRun, plan: Plan) -> Started:
+        """Store a run and set it going. When this returns, the run is on disk.
+
+        A run started here is born owned and walked at once, if there is room; should the start be refused, so is what
+        the walk writes. `new.owner` is set here.
+
+        Raises:
+            Overloaded, StoreUnavailable.
+        """
+        self.admit()
+        born_owned = not self._alone and len(self._active) < self._limits.max_active_runs and new.max_concurrent is None
+        claim = None
+        if born_owned:
+            new = msgspec.structs.replace(new, owner=self.id)
+            claim = Claim(new.workspace, new.id, epoch=1, deaths=0)
+            self._walk(claim, _newborn(new), plan)
+        try:
+            started = await self._store.start(new)
+        except StoreUnavailable as error:
+            self._drop(new.id)
+            self._store_failed(error)
+            raise
+        if started.replayed:
+            self._drop(new.id)
+            return started
+        self._open += 1
+        self.started.set()
+        if not born_owned:
+            self._work.set()
+        return started
+
+    async def cancel(self, workspace: str, run: str) -> bool:
+        """End an open run as cancelled; False if it is final or unknown. Stored before this returns."""
+        error = StepError("The run was cancelled", code="CANCELLED").as_json()
+        end = End(
+            workspace=workspace,
+            run=run,
+            state=RunState.CANCELLED,
+            now=self._clock.now_ms(),
+            error=None,
+            record_error=values.encode(error),
+            allowed=OPEN,
+        )
+        ended = await self._store.end(end)
+        if ended:
+            self._ended(run, RunState.CANCELLED)
+        return ended
+
+    def offer(self) -> None:
+        """A hint that a run may be claimed."""
+        self._work.set()
+
+    # -- services
+
+    async def recover(self) -> None:
+        """Take stock at start: let go the runs of processes that are gone; walk alone those that died repeatedly."""
+        released = 0
+        while page := await self._store.release_dead(self.id, RELEASE_PAGE):
+            released += page
+        self._open = await self._store.count_open()
+        if released:
+            self._events.emit("recovery.released", count=released)
+        while claims := await self._store.claim(self.id, 1, suspects=True):
+            await self._take(claims[0])
+            if task := self._active.get(claims[0].run):
+                await asyncio.wait((task,), timeout=SUSPECT_ALONE_S)
+        self._alone = False
+        self._work.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Claim runs while there is room, until told to stop (`stop` set, then `offer`)."""
+        while not stop.is_set():
+            await self._work.wait()
+            self._work.clear()
+            if stop.is_set():
+                return
+            try:
+                if self._failing:
+                    await self._clock.wait(stop, PROBE_S)
+                    await self._probe()
+                await self.claim()
+            except StoreUnavailable:
+                self._work.set()
+
+    async def claim(self) -> int:
+        """Claim and walk what there is room for; how many were taken."""
+        taken = 0
+        while not self._stopping and (room := self._limits.max_active_runs - len(self._active)) > 0:
+            claims = await self._store.claim(self.id, min(room, CLAIM_PAGE))
+            for claim in claims:
+                await self._take(claim)
+            taken += len(claims)
+            if len(claims) < min(room, CLAIM_PAGE):
+                break
+        return taken
+
+    async def _probe(self) -> None:
+        """See whether the store can be written again; if so, go on with the runs it held up."""
+        await self._store.probe(self._clock.now_ms())
+        self._failing = False
+        self._events.emit("store.available", held=len(self._held))
+        held, self._held = self._held, []
+        for claim in held:
+            await self._take(claim)
+
+    def stop_walking(self) -> None:
+        """Refuse starts; walks end before their next step, effects in flight may end."""
+        self._stopping = True
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait for the walks to end, at most `grace_s` seconds, then end them; let go of all runs."""
+        self.stop_walking()
+        if self._active:
+            await asyncio.wait(self._active.values(), timeout=grace_s)
+        walks = list(self._active.values())
+        for task in walks:
+            task.cancel()
+        await asyncio.gather(*walks, return_exceptions=True)
+        await self._store.release_owned(self.id)
+
+    async def idle(self) -> None:
+        """Wait until nothing is being walked; for tests and the command line."""
+        while self._active:
+            await asyncio.wait(self._active.values())
+
+    # -- one run
+
+    async def _take(self, claim: Claim) -> None:
+        """Walk a run that was claimed. Reads the journal after the claim has committed."""
+        loaded = await self._store.load(claim.workspace, claim.run)
+        if loaded is None or loaded.run.epoch != claim.epoch or loaded.run.state.final:
+            return
+        if claim.deaths >= DEATHS_TO_FAIL:
+            await self._interrupt(claim, loaded)
+            return
+        plan = await self._environment.plan(claim.workspace, loaded.run.workflow, loaded.run.version)
+        self._walk(claim, loaded, plan)
+
+    def _walk(self, claim: Claim, loaded: Loaded, plan: Plan) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(claim, loaded, plan))
+        self._active[claim.run] = task
+        task.add_done_callback(lambda done: self._walked(claim.run, done))
+
+    def _walked(self, run: str, task: asyncio.Task[None]) -> None:
+        if self._active.get(run) is task:
+            del self._active[run]
+        if len(self._active) == self._limits.max_active_runs - 1:
+            self._work.set()
+
+    async def _guarded(self, claim: Claim, loaded: Loaded, plan: Plan) -> None:
+        journal = Journal(self._store, loaded, claim.epoch, self._committed)
+        try:
+            await self._walk_to_end(journal, plan)
+        except (Refused, Paused):
+            pass  # another walk owns the run, it has ended, or the process stops: all of that is in the store
+        except StoreUnavailable as error:
+            self._held.append(claim)
+            self._store_failed(error)
+        except Exception as error:  # noqa: BLE001 - a fault in one walk must not take the others down
+            self._events.emit("run.crashed", run=claim.run, error=repr(error))
+
+    async def _walk_to_end(self, journal: Journal, plan: Plan) -> None:
+        run = journal.run
+        self._events.emit("run.started", run=run.id, workflow=run.workflow, epoch=run.epoch)
+        try:
+            secrets = (
+                await self._environment.secrets(run.workspace, run.workflow, plan.secrets)
+                if plan.secrets
+                else NoSecrets()
+            )
+        except StepError as error:
+            journal.begin(self._clock.now_ms())
+            await self._finish(journal, Finished(RunState.FAILED, None, values.encode(error.as_json())))
+            return
+        name = plan.document["name"]
+        limit = self._limits.step_output_bytes
+        attempts = Attempts(
+            journal, self._environment, secrets, self._ports, self._clock, self._events, self._random, limit
+        )
+        walk = Walk(journal, plan, name, secrets, attempts, self._clock, self._events, limit, lambda: self._stopping)
+        finished = await walk.run()
+        if finished is None:
+            self._events.emit("run.suspended", run=run.id)
+        else:
+            await self._finish(journal, finished)
+
+    async def _finish(self, journal: Journal, finished: Finished) -> None:
+        now = self._clock.now_ms()
+        committed = await journal.finish(finished.state, now, finished.output, finished.error)
+        run, duration = journal.run.id, now - (journal.started_at or now)
+        self._open -= 1
+        self._events.emit("run.finished", run=run, state=str(finished.state), duration_ms=duration)
+        if committed.unblocked:
+            self._work.set()
+
+    async def _interrupt(self, claim: Claim, loaded: Loaded) -> None:
+        """End a run whose process died three times without a new result."""
+        last = max(loaded.records, key=lambda record: record.started_seq, default=None)
+        where = f" at {last.path}" if last else " before its first step"
+        message = f"The server process ended {claim.deaths} times in a row while walking this run, the last time{where}"
+        error = StepError(message, code=INTERRUPTED).as_json() | (
+            {"stepId": last.step, "path": last.path} if last else {}
+        )
+        end = End(
+            workspace=claim.workspace,
+            run=claim.run,
+            state=RunState.FAILED,
+            now=self._clock.now_ms(),
+            error=values.encode(error),
+            record_error=values.encode(error),
+            allowed=OPEN,
+        )
+        if await self._store.end(end):
+            self._events.emit("recovery.interrupted", run=claim.run, deaths=claim.deaths)
+            self._ended(claim.run, RunState.FAILED)
+
+    def _store_failed(self, error: StoreUnavailable) -> None:
+        if not self._failing:
+            self._failing = True
+            self._events.emit("store.unavailable", error=error.message)
+            self._work.set()
+
+    def _committed(self, run: str, next_due: int | None) -> None:
+        self.watchers.committed(run)
+        if next_due is not None:
+            self.timers.note(next_due)
+
+    def _timer_fired(self, fired: Fired) -> None:
+        if fired.ended:
+            self._ended(fired.run, RunState.TIMED_OUT)
+        elif fired.owner is None:
+            self._work.set()
+
+    def _ended(self, run: str, state: RunState) -> None:
+        """A run was ended from outside: stop its walk, whose commits are refused from now on."""
+        self._open -= 1
+        self._drop(run)
+        self._events.emit("run.finished", run=run, state=str(state), duration_ms=0)
+        self.watchers.committed(run)
+        self._work.set()
+
+    def _drop(self, run: str) -> None:
+        if task := self._active.get(run):
+            task.cancel()
+
+
+def _newborn(new: NewRun) -> Loaded:
+    """What loading a run would give right after its start."""
+    run = Run(
+        workspace=new.workspace,
+        id=new.id,
+        workflow=new.workflow,
+        version=new.version,
+        state=RunState.PENDING,
+        trigger=new.trigger,
+        waits_on=None,
+        blocked=None,
+        owner=new.owner,
+        epoch=1,
+        signals=0,
+        deaths=0,
+        seq=new.seq,
+        state_seq=0,
+        attempt=new.attempt,
+        started_at=None,
+        ended_at=None,
+        restarted_from=new.restarted_from,
+        parent=new.parent,
+        connection=new.connection,
+        error=None,
+        input=new.input,
+        trigger_data=new.trigger_data,
+        carried=new.carried,
+    )
+    return Loaded(run, new.records, ())

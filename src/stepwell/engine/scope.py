@@ -1,0 +1,99 @@
+"""What the expressions of a run see: its input, its steps, and the rest of the names of the LoopFour contract 6.2."""
+
+from typing import Any
+
+from stepwell.clock import iso
+from stepwell.definitions import Plan
+from stepwell.engine.journal import Journal
+from stepwell.engine.ports import SecretBox
+from stepwell.expressions import MISSING
+from stepwell.store import Record
+from stepwell.values import Json
+
+
+class StepView:
+    """One step as later ones see it: its output, and below that its status, error, input and attempt."""
+
+    __slots__ = ("_journal", "_record")
+
+    def __init__(self, journal: Journal, record: Record) -> None:
+        self._journal = journal
+        self._record = record
+
+    def lookup(self, segment: str | int) -> Any:
+        output = self._journal.output(self._record.path)
+        if segment == "output":
+            return output
+        if isinstance(output, dict) and segment in output:
+            return output[segment]
+        match segment:
+            case "status":
+                return str(self._record.status)
+            case "error":
+                return self._journal.value(self._record.error)
+            case "input":
+                return self._journal.value(self._record.input)
+            case "attempt":
+                return self._record.attempt
+            case "result":
+                return output
+        return MISSING
+
+    def plain(self) -> Json:
+        output = self._journal.output(self._record.path)
+        own = {"output": output, "status": str(self._record.status)}
+        return {**own, **output} if isinstance(output, dict) else own
+
+
+class StepsView:
+    """The steps of a run by id, as seen from inside the containers whose path prefixes are given, innermost first."""
+
+    __slots__ = ("_journal", "_prefixes")
+
+    def __init__(self, journal: Journal, prefixes: tuple[str, ...] = ("",)) -> None:
+        self._journal = journal
+        self._prefixes = prefixes
+
+    def lookup(self, segment: str | int) -> Any:
+        for prefix in self._prefixes:
+            record = self._journal.get(f"{prefix}{segment}")
+            if record is not None:
+                return StepView(self._journal, record)
+        return MISSING
+
+    def plain(self) -> Json:
+        return {record.path: StepView(self._journal, record).plain() for record in self._journal.records()}
+
+
+class Moment:
+    """A time that is written out only if something reads it."""
+
+    __slots__ = ("_time_ms",)
+
+    def __init__(self, time_ms: int) -> None:
+        self._time_ms = time_ms
+
+    def lookup(self, segment: str | int) -> Any:
+        return MISSING
+
+    def plain(self) -> Json:
+        return iso(self._time_ms)
+
+
+def run_scope(journal: Journal, plan: Plan, workflow_name: str, secrets: SecretBox) -> dict[str, Any]:
+    """The names that stay the same for the whole walk; `now` and what loops set are added step by step."""
+    run = journal.run
+    public_id = f"run_{run.id}"
+    started = Moment(journal.started_at or 0)
+    given = journal.value(run.input)
+    arrived = journal.value(run.trigger_data) or {}
+    return {
+        "input": given,
+        "steps": StepsView(journal),
+        "run": {"id": public_id, "startedAt": started, "attempt": run.attempt},
+        "runId": public_id,
+        "workflow": {"id": f"wf_{run.workflow}", "name": workflow_name, "version": run.version},
+        "trigger": {"type": run.trigger, "body": given, **arrived},
+        "variables": plan.variables,
+        "secrets": secrets.markers,
+    }
