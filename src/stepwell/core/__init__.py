@@ -1,0 +1,43 @@
+"""Use cases: what a caller of any dialect, the console or the command line can ask for."""
+
+from stepwell.core.connections import STATUSES, ConnectionChanges, ConnectionFields, Connections
+from stepwell.core.core import Core, LoopLag
+from stepwell.core.environment import RunEnvironment
+from stepwell.core.keys import Keys, NewKey
+from stepwell.core.plans import Plans
+from stepwell.core.runs import Restarted, Runs, StartedRun, StartRequest, StreamEvent
+from stepwell.core.secrets import SecretName, Secrets
+from stepwell.core.setup import ensure_first_workspace
+from stepwell.core.views import Attempt, Failure, RunView, StepView, failure
+from stepwell.core.workflows import VersionDetail, WorkflowDetail, Workflows
+from stepwell.core.workspaces import Workspaces
+
+__all__ = [
+    "STATUSES",
+    "Attempt",
+    "ConnectionChanges",
+    "ConnectionFields",
+    "Connections",
+    "Core",
+    "Failure",
+    "Keys",
+    "LoopLag",
+    "NewKey",
+    "Plans",
+    "Restarted",
+    "RunEnvironment",
+    "RunView",
+    "Runs",
+    "SecretName",
+    "Secrets",
+    "StartRequest",
+    "StartedRun",
+    "StepView",
+    "StreamEvent",
+    "VersionDetail",
+    "WorkflowDetail",
+    "Workflows",
+    "Workspaces",
+    "ensure_first_workspace",
+    "failure",
+]

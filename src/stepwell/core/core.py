@@ -1,0 +1,61 @@
+"""The core: all use cases together, as a dialect is handed them."""
+
+import asyncio
+from dataclasses import dataclass
+
+from stepwell.auth import Authenticator
+from stepwell.clock import Clock
+from stepwell.core.connections import Connections
+from stepwell.core.keys import Keys
+from stepwell.core.runs import Runs
+from stepwell.core.secrets import Secrets
+from stepwell.core.workflows import Workflows
+from stepwell.core.workspaces import Workspaces
+from stepwell.engine import Engine
+from stepwell.store import Store
+
+LONGEST_DELAY_S = 0.25  # of a write, or of a turn of the event loop, before requests are refused
+
+
+class LoopLag:
+    """How long the event loop takes for a turn, measured only while somebody asks."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._measuring = False
+        self._last_s = 0.0
+
+    def seconds(self) -> float:
+        """The length of the last turn that was measured; begins to measure the current one."""
+        if not self._measuring:
+            self._measuring = True
+            asyncio.get_running_loop().call_soon(self._measured, self._clock.monotonic())
+        return self._last_s
+
+    def _measured(self, began: float) -> None:
+        self._measuring = False
+        self._last_s = self._clock.monotonic() - began
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What can be asked for, and how the server is."""
+
+    workflows: Workflows
+    secrets: Secrets
+    keys: Keys
+    workspaces: Workspaces
+    connections: Connections
+    runs: Runs
+    authenticator: Authenticator
+    engine: Engine
+    store: Store
+    lag: LoopLag
+
+    def overloaded(self) -> bool:
+        """Requests should be refused now, before their bodies are decoded."""
+        return self.store.oldest_write_age_s() > LONGEST_DELAY_S or self.lag.seconds() > LONGEST_DELAY_S
+
+    def ready(self) -> bool:
+        """The store takes writes and the process does not stop."""
+        return self.engine.healthy and not self.engine.stopping

@@ -1,0 +1,330 @@
+"""Use cases on runs: start, watch, cancel, retry, restart, delete."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from typing import Literal
+
+import msgspec
+
+from stepwell import values
+from stepwell.clock import Clock
+from stepwell.core.plans import Plans
+from stepwell.core.views import RunView, StepView, run_view, step_started_view, step_view
+from stepwell.definitions import Plan
+from stepwell.engine import Engine, restart
+from stepwell.engine.carried import encode as encode_carried
+from stepwell.errors import (
+    Fault,
+    IdempotencyConflict,
+    InvalidState,
+    InvalidStatus,
+    InvalidStep,
+    NotFound,
+    StepwellError,
+    ValidationFailed,
+)
+from stepwell.ids import Ids, created_ms
+from stepwell.states import RecordStatus, RunState, WorkflowStatus
+from stepwell.store import Loaded, NewRun, Run, RunFilter, Started, Store, Workflow
+from stepwell.values import Json
+
+Version = int | Literal["latest"] | None
+
+
+class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to start a run. `workflow` and `connection` are ids or slugs, without prefixes."""
+
+    workflow: str
+    input: Json = {}
+    trigger: str = "api"
+    connection: str | None = None
+    idempotency_key: str | None = None
+    trigger_data: Json = None
+
+
+class StartedRun(msgspec.Struct, frozen=True):
+    """A run that was started, or that the idempotency key already stood for (`replayed`; `mismatch` if the request was
+    another then)."""
+
+    run: str
+    workflow: str
+    version: int
+    state: RunState
+    replayed: bool = False
+    mismatch: bool = False
+
+
+class Restarted(msgspec.Struct, frozen=True):
+    """A new run that goes on from another. `created_at` is in epoch ms."""
+
+    original: str
+    new: str
+    workflow: str
+    from_step: str | None
+    created_at: int
+
+
+class StreamEvent(msgspec.Struct, frozen=True):
+    """Something that happened in a run; ids grow within the run."""
+
+    id: int
+    kind: Literal["run.status", "step.started", "step.completed"]
+    data: Run | StepView
+
+
+class Runs:
+    """What can be asked of runs. Every method takes the caller's workspace first."""
+
+    def __init__(self, store: Store, engine: Engine, plans: Plans, ids: Ids, clock: Clock) -> None:
+        self._store = store
+        self._engine = engine
+        self._plans = plans
+        self._ids = ids
+        self._clock = clock
+
+    async def start(self, workspace: str, request: StartRequest) -> StartedRun:
+        """Start a run; it is on disk when this returns.
+
+        Raises:
+            NotFound, InvalidStatus, ValidationFailed, IdempotencyConflict, Overloaded.
+        """
+        workflow = await self._workflow(workspace, request.workflow)
+        digest = b""
+        if request.idempotency_key is not None:
+            digest = _digest(request)
+            known = await self._store.runs.find_started(
+                workspace, workflow.id, request.idempotency_key, digest, self._clock.now_ms()
+            )
+            if known is not None:
+                return await self._replay(workspace, workflow, known)
+        if workflow.status is not WorkflowStatus.ACTIVE:
+            raise InvalidStatus(f"Workflow must be active to run. Current status: {workflow.status}")
+        self._engine.admit()
+        plan = await self._plans.get(workspace, workflow.id, workflow.version)
+        connection = None
+        if request.connection is not None:
+            connection = await self._connection(workspace, request.connection)
+        if plan.secrets and request.trigger in ("api", "manual"):
+            await self._check_secrets(workspace, workflow.id, plan)
+        started = await self._engine.start(
+            NewRun(
+                workspace=workspace,
+                id=self._ids.new(),
+                workflow=workflow.id,
+                version=workflow.version,
+                trigger=request.trigger,
+                input=values.encode(_checked_input(plan, request.input)),
+                owner=None,
+                trigger_data=None if request.trigger_data is None else values.encode(request.trigger_data),
+                connection=connection,
+                max_concurrent=plan.settings.max_concurrent_runs,
+                idempotency_key=request.idempotency_key,
+                digest=digest,
+            ),
+            plan,
+        )
+        if started.replayed:
+            return await self._replay(workspace, workflow, started)
+        return StartedRun(started.run, workflow.id, workflow.version, RunState.PENDING)
+
+    async def start_many(self, workspace: str, requests: list[StartRequest]) -> list[StartedRun | StepwellError]:
+        """Start runs, each judged alone; all accepted ones are on disk when this returns."""
+        answers = await asyncio.gather(*(self.start(workspace, each) for each in requests), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, StepwellError):
+                raise answer
+        return [answer for answer in answers if isinstance(answer, StartedRun | StepwellError)]
+
+    async def finished(self, workspace: str, run: str, timeout_s: float) -> RunView | None:
+        """The run once it is final; None if it is not within the time, or waits for somebody."""
+        deadline = self._clock.monotonic() + timeout_s
+        with self._engine.watchers.watch(run) as changed:
+            while True:
+                changed.clear()
+                state = await self._store.runs.state(workspace, run)
+                if state is None:
+                    raise NotFound("Run not found")
+                if state[0].final:
+                    return await self.get(workspace, run)
+                left = deadline - self._clock.monotonic()
+                if left <= 0 or state[0] in (RunState.SUSPENDED, RunState.PAUSED):
+                    return None
+                await self._clock.wait(changed, left)
+
+    async def get(self, workspace: str, run: str) -> RunView:
+        """Everything about a run. Raises NotFound."""
+        return run_view(await self._load(workspace, run))
+
+    async def page(self, wanted: RunFilter) -> list[Run]:
+        """A page of runs, newest first, without their values."""
+        return await self._store.runs.page(wanted)
+
+    async def cancel(self, workspace: str, run: str) -> None:
+        """End an open run. Raises NotFound, InvalidState."""
+        if await self._engine.cancel(workspace, run):
+            return
+        if await self._store.runs.state(workspace, run) is None:
+            raise NotFound("Run not found")
+        raise InvalidState("Can only cancel running or pending runs")
+
+    async def delete(self, workspace: str, run: str) -> None:
+        """Remove a final run with its journal. Raises NotFound, InvalidState."""
+        if await self._store.runs.delete(workspace, run):
+            return
+        if await self._store.runs.state(workspace, run) is None:
+            raise NotFound("Run not found")
+        raise InvalidState("Can only delete finished runs")
+
+    async def retry(self, workspace: str, run: str, version: Version = None) -> Restarted:
+        """A new run that goes on from the step that stopped this one, with the same input.
+
+        Raises:
+            NotFound, InvalidState, InvalidStatus, InvalidStep, ValidationFailed, Overloaded.
+        """
+        loaded = await self._load(workspace, run)
+        if loaded.run.state not in (RunState.FAILED, RunState.TIMED_OUT):
+            raise InvalidState("Can only retry failed runs")
+        number, plan = await self._version(loaded.run, version)
+        error = None if loaded.run.error is None else values.decode(loaded.run.error)
+        start = restart.stopping_step(loaded.records, error)
+        if start is None and (error or {}).get("code") == "TIMEOUT":
+            start = restart.next_step(plan, loaded.records)
+        elif start is None and (error or {}).get("code") == "SECRET_MISSING":
+            start = next(iter(plan.steps), None)
+        return await self._go_on(loaded, number, plan, start, loaded.run.input, same_operations=True)
+
+    async def restart(
+        self, workspace: str, run: str, from_step: str, override: dict[str, Json] | None = None, version: Version = None
+    ) -> Restarted:
+        """A new run from a step on, with the results before it kept and `override` merged over the input.
+
+        Raises:
+            NotFound, InvalidState, InvalidStatus, InvalidStep, ValidationFailed, Overloaded.
+        """
+        loaded = await self._load(workspace, run)
+        if loaded.run.state not in (RunState.COMPLETED, RunState.FAILED, RunState.TIMED_OUT):
+            raise InvalidState("Can only restart completed or failed runs")
+        number, plan = await self._version(loaded.run, version)
+        if from_step not in plan.steps:
+            raise InvalidStep(f"Step not found: {from_step}")
+        given = loaded.run.input
+        if override:
+            given = values.encode(_checked_input(plan, values.decode(given) | override))
+        return await self._go_on(loaded, number, plan, from_step, given, same_operations=False)
+
+    async def stream(self, workspace: str, run: str, after: int = -1) -> AsyncGenerator[StreamEvent, None]:
+        """What is stored after a number, then what happens, until the run is final. Only committed things are seen.
+
+        Raises:
+            NotFound: before the first event.
+        """
+        with self._engine.watchers.watch(run) as changed:
+            while True:
+                changed.clear()
+                loaded = await self._store.runs.load(workspace, run)
+                if loaded is None:
+                    raise NotFound("Run not found")
+                for event in _events(loaded, after):
+                    after = event.id
+                    yield event
+                if loaded.run.state.final:
+                    return
+                await changed.wait()
+
+    async def _workflow(self, workspace: str, reference: str) -> Workflow:
+        workflow = await self._store.workflows.get(workspace, reference)
+        if workflow is None:
+            raise NotFound("Workflow not found")
+        return workflow
+
+    async def _load(self, workspace: str, run: str) -> Loaded:
+        loaded = await self._store.runs.load(workspace, run)
+        if loaded is None:
+            raise NotFound("Run not found")
+        return loaded
+
+    async def _replay(self, workspace: str, workflow: Workflow, known: Started) -> StartedRun:
+        run = await self._store.runs.get(workspace, known.run)
+        if run is None:
+            raise NotFound("Run not found")
+        if known.mismatch:
+            plan = await self._plans.get(workspace, workflow.id, workflow.version)
+            if plan.settings.reject_idempotency_conflict:
+                message = "Idempotency key was already used with a different request"
+                raise IdempotencyConflict(message, details=[{"runId": f"run_{known.run}"}])
+        return StartedRun(run.id, run.workflow, run.version, run.state, replayed=True, mismatch=known.mismatch)
+
+    async def _connection(self, workspace: str, reference: str) -> str:
+        connection = await self._store.connections.get(workspace, reference)
+        if connection is None or connection.status != "active":
+            why = "Connection not found" if connection is None else f"Connection is {connection.status}"
+            raise ValidationFailed("Invalid request", [Fault(("connectionId",), why)])
+        return connection.id
+
+    async def _check_secrets(self, workspace: str, workflow: str, plan: Plan) -> None:
+        known = {secret.name for secret in await self._store.workflows.secrets(workspace, workflow)}
+        if missing := sorted(plan.secrets - known):
+            faults = [Fault(("secrets", name), f"Secret {name} does not exist") for name in missing]
+            raise ValidationFailed("Invalid request", faults)
+
+    async def _version(self, run: Run, version: Version) -> tuple[int, Plan]:
+        workflow = await self._workflow(run.workspace, run.workflow)
+        if workflow.status not in (WorkflowStatus.ACTIVE, WorkflowStatus.PAUSED):
+            raise InvalidStatus(f"Workflow must be active to run. Current status: {workflow.status}")
+        number = run.version if version is None else workflow.version if version == "latest" else version
+        try:
+            return number, await self._plans.get(run.workspace, run.workflow, number)
+        except NotFound:
+            raise ValidationFailed("Invalid request", [Fault(("version",), f"Version {number} not found")]) from None
+
+    async def _go_on(
+        self, loaded: Loaded, version: int, plan: Plan, start: str | None, given: bytes, *, same_operations: bool
+    ) -> Restarted:
+        run = loaded.run
+        if start is not None and start not in plan.steps:
+            raise InvalidStep(f"Step not found: {start}")
+        kept = restart.keep(plan, loaded.records, start, same_operations=same_operations)
+        new = NewRun(
+            workspace=run.workspace,
+            id=self._ids.new(),
+            workflow=run.workflow,
+            version=version,
+            trigger=run.trigger,
+            input=given,
+            owner=None,
+            trigger_data=run.trigger_data,
+            connection=run.connection,
+            attempt=run.attempt + 1,
+            restarted_from=run.id,
+            parent=run.parent,
+            max_concurrent=plan.settings.max_concurrent_runs,
+            records=kept.records,
+            carried=encode_carried(kept.carried),
+            seq=kept.seq,
+        )
+        await self._engine.start(new, plan)
+        return Restarted(run.id, new.id, run.workflow, start, created_ms(new.id))
+
+
+def _checked_input(plan: Plan, given: Json) -> dict[str, Json]:
+    if not isinstance(given, dict):
+        raise ValidationFailed("Invalid request", [Fault(("input",), "Expected object")])
+    return plan.input_schema.apply(given) if plan.input_schema is not None else given
+
+
+def _digest(request: StartRequest) -> bytes:
+    text = values.canonical([request.input, request.connection])
+    return hashlib.blake2b(text, digest_size=16).digest()
+
+
+def _events(loaded: Loaded, after: int) -> list[StreamEvent]:
+    events = []
+    if loaded.run.state_seq > after:
+        events.append(StreamEvent(loaded.run.state_seq, "run.status", loaded.run))
+    for record in loaded.records:
+        if record.started_seq > after and record.status is not RecordStatus.SKIPPED:
+            events.append(StreamEvent(record.started_seq, "step.started", step_started_view(record)))
+        if record.ended_seq is not None and record.ended_seq > after:
+            events.append(StreamEvent(record.ended_seq, "step.completed", step_view(record)))
+    return sorted(events, key=lambda event: event.id)
