@@ -1,0 +1,161 @@
+"""What the dialect reads: queries and bodies. Source: LoopFour contract 1.5, 2-5 and 13."""
+
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from stepwell.http.dialects.loopfour.wire import ConnectionStatus, TriggerType, Wire, WorkflowStatus
+from stepwell.values import Json
+
+Limit = Annotated[int, Meta(ge=1, le=100, description="Items a page.")]
+Cursor = Annotated[str, Meta(description="The `meta.cursor` of the page before.")]
+Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
+Slug = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=255)]
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+VersionWanted = Annotated[int, Meta(ge=1, le=2**53)] | Literal["latest"]
+Mode = Literal["live", "simulator"]
+Object = dict[str, Any]
+
+# -- queries
+
+
+class PageQuery(Wire):
+    """Paging alone."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class RunsQuery(Wire):
+    """Filters of the list of runs."""
+
+    workflow_id: str | None = None
+    status: (
+        Literal["pending", "running", "suspended", "completed", "failed", "timeout", "timed_out", "cancelled"] | None
+    ) = None
+    trigger_type: TriggerType | None = None
+    created_after: Time | None = None
+    created_before: Time | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class WorkflowsQuery(Wire):
+    """Filters of the list of workflows."""
+
+    status: WorkflowStatus | None = None
+    search: str | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class ConnectionsQuery(Wire):
+    """Filters of the list of connections."""
+
+    provider: str | None = None
+    status: ConnectionStatus | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class NextQuery(Wire):
+    """How many firings of a schedule to tell."""
+
+    count: Annotated[int, Meta(ge=1, le=100)] = 5
+
+
+# -- request bodies
+
+
+class StartItem(Wire):
+    """One start of a batch."""
+
+    input: Object | UnsetType = UNSET
+    connection_id: str | None = None
+    idempotency_key: IdempotencyKey | None = None
+
+
+class RunBody(StartItem):
+    """A start. `mode` sync waits for the end, at most `maxExecutionTimeMs`."""
+
+    mode: Literal["async", "sync"] = "async"
+    max_execution_time_ms: Annotated[int, Meta(ge=1, le=60_000)] = 30_000
+
+
+class BatchBody(Wire):
+    """Starts, each judged alone."""
+
+    items: Annotated[list[Json], Meta(min_length=1, max_length=500)]
+
+
+class RetryBody(Wire):
+    """Which version to go on with: that of the original if absent."""
+
+    version: VersionWanted | None = None
+
+
+class RestartBody(Wire):
+    """Where to go on, and what to change of the input."""
+
+    from_step_id: Annotated[str, Meta(min_length=1)]
+    override_input: Object | None = None
+    version: VersionWanted | None = None
+
+
+class CanvasBody(Wire):
+    """What an editor stores."""
+
+    canvas_state: Json
+    steps: list[Json] | UnsetType = UNSET
+
+
+class NewSecret(Wire):
+    """A secret."""
+
+    key: Annotated[str, Meta(pattern="^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$")]
+    value: Annotated[str, Meta(min_length=1)]
+
+
+class SecretValue(Wire):
+    """Another value for a secret."""
+
+    value: Annotated[str, Meta(min_length=1)]
+
+
+class NewKeyBody(Wire):
+    """A key to be made."""
+
+    name: Name
+    scopes: Annotated[list[str], Meta(min_length=1)]
+    expires_at: Time | None = None
+    dialect: str = "loopfour"
+
+
+class NewWorkspace(Wire):
+    """A workspace to be made."""
+
+    name: Name
+
+
+class NewConnection(Wire):
+    """A connection to be made; `credentials` are required unless `mode` is simulator."""
+
+    name: Name
+    provider: str
+    credentials: Object | None = None
+    is_default: bool = False
+    slug: Slug | None = None
+    mode: Mode = "live"
+    base_url: str | None = None
+
+
+class ConnectionEdit(Wire):
+    """What is to be changed of a connection."""
+
+    name: Name | UnsetType = UNSET
+    credentials: Object | UnsetType = UNSET
+    is_default: bool | UnsetType = UNSET
+    slug: Slug | None | UnsetType = UNSET
+    mode: Mode | UnsetType = UNSET
+    base_url: str | None | UnsetType = UNSET

@@ -1,0 +1,164 @@
+"""The OpenAPI 3.1 document, made from the route tables."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from stepwell import __version__
+from stepwell.http.routes import Answer, Dialect, Route
+from stepwell.values import Json
+
+JSON = "application/json"
+EVERYWHERE = ("UNAUTHORIZED", "FORBIDDEN", "RATE_LIMITED", "INTERNAL_ERROR", "OVERLOADED")
+WITH_BODY = ("VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
+
+_ANY_TEXT: Json = {"type": "string"}
+_WHOLE: Json = {"type": "integer"}
+_HEADERS: dict[str, Json] = {
+    "X-Request-Id": {"description": "Names the request in the server's log.", "schema": _ANY_TEXT},
+    "X-RateLimit-Limit": {"description": "Requests a minute of this category.", "schema": _WHOLE},
+    "X-RateLimit-Remaining": {"description": "How many of them are left.", "schema": _WHOLE},
+    "X-RateLimit-Reset": {"description": "When the oldest leaves the window, in Unix seconds.", "schema": _WHOLE},
+    "Idempotency-Replayed": {"description": "true if the key already stood for a run.", "schema": {"const": "true"}},
+    "Idempotency-Mismatch": {"description": "true if the request was another then.", "schema": {"const": "true"}},
+    "Retry-After": {"description": "Seconds to wait.", "schema": _WHOLE},
+}
+_REQUEST_HEADERS: dict[str, Json] = {
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "Last-Event-ID": {"type": "string"},
+}
+_DIALECT_TITLE = "Stepwell API"
+
+
+def openapi_document(dialects: Sequence[Dialect]) -> Json:
+    """The document of all dialects."""
+    types = _Types(dialects)
+    paths: dict[str, Json] = {}
+    for dialect in dialects:
+        for route in dialect.routes:
+            path = paths.setdefault(dialect.base + route.path, {})
+            path[route.method.lower()] = _operation(dialect, route, types)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": _DIALECT_TITLE, "version": __version__},
+        "security": [{"apiKey": []}, {"bearer": []}],
+        "paths": paths,
+        "components": {
+            "schemas": types.components,
+            "securitySchemes": {
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+        },
+    }
+
+
+class _Types:
+    """The schemas of all structs, shared as components."""
+
+    def __init__(self, dialects: Sequence[Dialect]) -> None:
+        found = dict.fromkeys(_structs(route for dialect in dialects for route in dialect.routes))
+        schemas, components = msgspec.json.schema_components(list(found), ref_template="#/components/schemas/{name}")
+        self.components: dict[str, Json] = components
+        self._of = dict(zip(found, schemas, strict=True))
+
+    def of(self, type_: Any) -> Json:
+        """The schema of a struct: a reference to its component."""
+        return self._of[type_]
+
+    def members(self, type_: Any) -> Iterator[tuple[str, Json, bool]]:
+        """Name, schema and whether it is required, of each member of a struct."""
+        schema = self.components[self._of[type_]["$ref"].rpartition("/")[2]]
+        for name, member in schema["properties"].items():
+            yield name, member, name in schema.get("required", ())
+
+
+def _structs(routes: Iterator[Route]) -> Iterator[Any]:
+    for route in routes:
+        for found in (route.query, route.body, *(answer.data for answer in route.answers)):
+            if found not in (None, dict):
+                yield found
+
+
+def _operation(dialect: Dialect, route: Route, types: _Types) -> Json:
+    operation: Json = {
+        "operationId": f"{dialect.name}.{route.handler.__name__}.{route.path}",
+        "summary": route.summary,
+        "description": f"Scope `{route.scope}`, rate category `{route.rate}`.",
+        "tags": [route.path.split("/")[1]],
+        "responses": _responses(dialect, route, types),
+    }
+    if parameters := [*_parameters(route, types)]:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        schema = route.body_schema if route.body is dict else types.of(route.body)
+        required = bool(route.body is dict or any(required for _, _, required in types.members(route.body)))
+        operation["requestBody"] = {"required": required, "content": {JSON: {"schema": schema}}}
+    return operation
+
+
+def _parameters(route: Route, types: _Types) -> Iterator[Json]:
+    for segment in route.path.split("/"):
+        if segment.startswith("{"):
+            yield {"name": segment[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    for name, member, required in types.members(route.query) if route.query is not None else ():
+        yield {"name": name, "in": "query", "required": required, "schema": _without_null(member)}
+    for name in route.headers:
+        yield {"name": name, "in": "header", "required": False, "schema": _REQUEST_HEADERS[name]}
+
+
+def _without_null(schema: Json) -> Json:
+    """A query parameter is absent or a text; it is never null."""
+    kept = [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]
+    bare = kept[0] if len(kept) == 1 else {"anyOf": kept} if kept else schema
+    if "enum" in bare:
+        bare = {**bare, "enum": [value for value in bare["enum"] if value is not None]}
+    return {name: value for name, value in {**schema, **bare}.items() if not _is_null_part(name, value, kept)}
+
+
+def _is_null_part(name: str, value: Json, kept: list[Json]) -> bool:
+    return (name == "default" and value is None) or (name == "anyOf" and len(kept) == 1)
+
+
+def _responses(dialect: Dialect, route: Route, types: _Types) -> Json:
+    responses: dict[str, Json] = {}
+    for answer in route.answers:
+        responses[str(answer.status)] = {
+            "description": "Success",
+            "headers": _headers("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
+            "content": {answer.content: {"schema": _envelope(answer, types)}},
+        }
+        responses[str(answer.status)]["headers"] |= _headers(*answer.headers)
+    codes = (*EVERYWHERE, *(WITH_BODY if route.body is not None else ()), *route.errors)
+    for code in dict.fromkeys(codes):
+        status = str(dialect.statuses[code])
+        _add_error(responses, status, dialect.error_schema(code))
+    return dict(sorted(responses.items()))
+
+
+def _add_error(responses: dict[str, Json], status: str, schema: Json) -> None:
+    """Several codes may share a status."""
+    if status not in responses:
+        names = ("X-Request-Id", "Retry-After") if status in ("429", "503") else ("X-Request-Id",)
+        content: Json = {JSON: {"schema": {"oneOf": []}}}
+        responses[status] = {"description": "Refusal", "headers": _headers(*names), "content": content}
+    responses[status]["content"][JSON]["schema"]["oneOf"].append(schema)
+
+
+def _headers(*names: str) -> dict[str, Json]:
+    return {name: _HEADERS[name] for name in names}
+
+
+def _envelope(answer: Answer, types: _Types) -> Json:
+    if answer.content != JSON:
+        return {"type": "string"}
+    data = types.of(answer.data)
+    properties: Json = {"success": {"const": True}, "data": {"type": "array", "items": data} if answer.listed else data}
+    if answer.listed:
+        properties["meta"] = {
+            "type": "object",
+            "required": ["hasMore"],
+            "properties": {"hasMore": {"type": "boolean"}, "cursor": {"type": "string"}},
+        }
+    return {"type": "object", "required": list(properties), "properties": properties}

@@ -1,0 +1,98 @@
+"""The route table: what a dialect serves. Routing, checks, OpenAPI and docs are all made from it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from starlette.responses import Response
+
+from stepwell.auth import Principal
+from stepwell.clock import Clock
+from stepwell.core import Core
+from stepwell.errors import StepwellError
+from stepwell.http.bodies import Headers
+
+Q = TypeVar("Q")
+B = TypeVar("B")
+
+
+class Rate(StrEnum):
+    """What a request counts as; the names are those of the settings' section `rate_limit`."""
+
+    READ = "read"
+    WRITE = "write"
+    EXECUTE = "execute"
+    WEBHOOKS = "webhooks"
+
+
+@dataclass(slots=True)
+class Call(Generic[Q, B]):
+    """One request that passed its checks: who asks, and for what."""
+
+    core: Core
+    clock: Clock
+    principal: Principal
+    params: dict[str, str]
+    headers: Headers
+    query: Q
+    body: B
+
+    @property
+    def workspace(self) -> str:
+        """The caller's workspace."""
+        return self.principal.workspace
+
+
+AnyCall: TypeAlias = Call[Any, Any]
+Handler: TypeAlias = Callable[[AnyCall], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A success as OpenAPI tells of it. `data` is the type of what is wrapped (`listed`: of each item)."""
+
+    status: int
+    data: Any
+    listed: bool = False
+    headers: tuple[str, ...] = ()
+    content: Literal["application/json", "text/event-stream"] = "application/json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One method on one path.
+
+    `query` and `body` are struct types; a body of `dict` is any object, told of by `body_schema`. `exists` is asked
+    before a fault of query or body is told: a resource that does not exist counts first. `sheds` routes are refused
+    with 503 under overload, before their body is decoded. `errors` are the codes beyond those that every route has.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    handler: Handler
+    scope: str
+    rate: Rate
+    summary: str
+    answers: tuple[Answer, ...]
+    query: type[Any] | None = None
+    body: type[Any] | None = None
+    body_schema: Any = None
+    headers: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    exists: Handler | Callable[[AnyCall], Awaitable[None]] | None = None
+    sheds: bool = False
+    batch: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """A published contract: a codec over `core`. `absent` are paths that a parameter would match but nothing serves."""
+
+    name: str
+    base: str
+    routes: tuple[Route, ...]
+    refusal: Callable[[StepwellError], Response]
+    error_schema: Callable[[str], Any]
+    statuses: dict[str, int]
+    absent: tuple[str, ...] = ()

@@ -1,0 +1,56 @@
+"""Pages of the server itself, outside every dialect and without a key: health, metrics, OpenAPI, the bench's echo."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from starlette.responses import Response
+
+from stepwell import values
+from stepwell.core import Core
+from stepwell.http.bodies import Headers, Receive, decode_body, read_body
+from stepwell.services import Metrics
+from stepwell.values import Json
+
+JSON = "application/json"
+ECHO_LIMIT = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page, and the name by which logs and metrics tell of it."""
+
+    label: str
+    answer: Callable[[Receive, Headers], Awaitable[Response]]
+
+
+Listed: TypeAlias = tuple[str, str, Page]
+
+
+def system_pages(core: Core, metrics: Metrics, openapi: Json, *, bench: bool) -> Iterator[Listed]:
+    """Method, path and page of each."""
+    described = values.encode(openapi)
+
+    async def healthz(receive: Receive, headers: Headers) -> Response:
+        return Response(b'{"status":"ok"}', media_type=JSON)
+
+    async def readyz(receive: Receive, headers: Headers) -> Response:
+        if core.ready():
+            return Response(b'{"status":"ready"}', media_type=JSON)
+        return Response(b'{"status":"not ready"}', 503, {"Retry-After": "1"}, JSON)
+
+    async def measured(receive: Receive, headers: Headers) -> Response:
+        text, content_type = metrics.exposition()
+        return Response(text, headers={"Content-Type": content_type})
+
+    async def openapi_document(receive: Receive, headers: Headers) -> Response:
+        return Response(described, media_type=JSON)
+
+    async def echo(receive: Receive, headers: Headers) -> Response:
+        return Response(values.encode(decode_body(await read_body(receive, headers, ECHO_LIMIT))), media_type=JSON)
+
+    pages = [("/healthz", healthz), ("/readyz", readyz), ("/metrics", measured), ("/openapi.json", openapi_document)]
+    for path, answer in pages:
+        yield "GET", path, Page(f"GET {path}", answer)
+    if bench:
+        yield "POST", "/bench/echo", Page("POST /bench/echo", echo)

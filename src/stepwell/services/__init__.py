@@ -1,0 +1,8 @@
+"""Services: what runs beside the requests."""
+
+from stepwell.services.logs import log_sink
+from stepwell.services.metrics import Metrics
+from stepwell.services.retention import Retention
+from stepwell.services.supervisor import Service, Supervisor
+
+__all__ = ["Metrics", "Retention", "Service", "Supervisor", "log_sink"]

@@ -1,0 +1,62 @@
+"""Retention: removes ended runs by age and count, and idempotency keys that have run out, in small batches."""
+
+import asyncio
+
+from stepwell.clock import Clock
+from stepwell.engine import Engine
+from stepwell.errors import StoreUnavailable
+from stepwell.events import Events
+from stepwell.settings import Retention as Settings
+from stepwell.store import Store
+
+BATCH = 200
+DAY_MS = 86_400_000
+
+
+class Retention:
+    """Cleans up every so often, but sleeps while no run is started and nothing can grow old."""
+
+    def __init__(self, store: Store, engine: Engine, clock: Clock, events: Events, settings: Settings) -> None:
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+        self._events = events
+        self._settings = settings
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until told to stop."""
+        while not stop.is_set():
+            if self._settings.age_days is None:
+                await self._wait_for_runs(stop)
+            if await self._clock.wait(stop, self._settings.interval_s):
+                return
+            try:
+                await self.clean_up()
+            except StoreUnavailable:
+                continue
+
+    async def clean_up(self) -> int:
+        """Remove everything that is to be removed now, a batch at a time; how many runs were removed."""
+        now = self._clock.now_ms()
+        while await self._store.runs.forget_idempotency_keys(now, BATCH) == BATCH:
+            pass
+        before = None if self._settings.age_days is None else now - self._settings.age_days * DAY_MS
+        if before is None and self._settings.runs is None:
+            return 0
+        removed = 0
+        for workspace in await self._store.keys.workspaces():
+            while count := await self._store.runs.prune(workspace.id, before, self._settings.runs, BATCH):
+                removed += count
+        if removed:
+            await self._store.runs.vacuum()
+            self._events.emit("retention.pruned", count=removed)
+        return removed
+
+    async def _wait_for_runs(self, stop: asyncio.Event) -> None:
+        self._engine.started.clear()
+        waits = [asyncio.ensure_future(event.wait()) for event in (self._engine.started, stop)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

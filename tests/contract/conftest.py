@@ -1,0 +1,53 @@
+"""One server for the whole room, and a workspace of its own for each test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from live import Api, LiveServer, NewApi, live
+from stepwell.auth import SCOPES
+from stepwell.settings import Admin, Egress, RateLimit, Server, Settings
+
+ADMIN_KEY = "wfk_admin-key-of-the-contract-tests"
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(
+        server=Server(data=tmp_path_factory.mktemp("data")),
+        admin=Admin(key=ADMIN_KEY),
+        egress=Egress(allow_private=True),
+        rate_limit=RateLimit(read=0, write=0, execute=0, webhooks=0),
+    )
+
+
+@pytest.fixture(scope="session")
+def server(settings: Settings) -> Iterator[LiveServer]:
+    with live(settings) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def no_faults(server: LiveServer) -> Iterator[None]:
+    """No test may bring the server to a fault of its own."""
+    yield
+    faults, server.faults[:] = list(server.faults), []
+    assert faults == []
+
+
+@pytest.fixture
+def new_api(server: LiveServer) -> NewApi:
+    """Makes workspaces, each with an admin's client."""
+
+    def make() -> Api:
+        core = server.parts.core
+        workspace = server.call(core.workspaces.create("test")).id
+        key = server.call(core.keys.create(workspace, "admin", sorted(SCOPES)))
+        return Api(server, workspace, key.text)
+
+    return make
+
+
+@pytest.fixture
+def api(new_api: NewApi) -> Api:
+    return new_api()
