@@ -1,0 +1,86 @@
+"""The command: what is started, in which order, and when it ends."""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stepwell.cli.demo.story import Scene, tell
+from stepwell.cli.demo.stripe import StripeServer
+from stepwell.cli.options import settings_of
+from stepwell.cli.output import say
+from stepwell.cli.serving import address, listening_refused, run
+from stepwell.errors import StartupRefused
+from stepwell.server import Parts, serve
+from stepwell.services import log_sink
+from stepwell.settings import Settings
+
+
+def demo(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0 takes a free one.")] = 3000,
+    exit: Annotated[bool, typer.Option("--exit", help="Stop after the run instead of leaving the server up.")] = False,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Data directory to keep.  [default: a temporary one]")
+    ] = None,
+) -> None:
+    """Start a server and show one order: invoice over HTTP, mail over SMTP, every step as it happens.
+
+    Nothing leaves this machine: the provider and the mail server run on loopback, which workflows may reach in the
+    demo only.
+    """
+    with _directory(data) as directory:
+        settings = settings_of(
+            directory,
+            server__host="127.0.0.1",
+            server__port=port,
+            egress__allow_private=True,
+            admin__key=secrets.token_urlsafe(24),
+        )
+        run(_perform(settings, exit=exit, kept=data is not None))
+
+
+@contextmanager
+def _directory(data: Path | None) -> Iterator[Path]:
+    if data is not None:
+        yield data
+        return
+    with tempfile.TemporaryDirectory(prefix="stepwell-demo-") as made:
+        yield Path(made)
+
+
+async def _perform(settings: Settings, *, exit: bool, kept: bool) -> None:
+    """Serve while the story is told; it is told in a thread, as a client of the server."""
+    try:
+        from stepwell.cli.demo.mailbox import Mailbox  # noqa: PLC0415 - its driver is optional
+    except ImportError:
+        raise StartupRefused("The demo needs its mail server: pip install 'stepwell[demo]'") from None
+    loop = asyncio.get_running_loop()
+    telling: asyncio.Future[None] | None = None
+
+    async with StripeServer() as stripe, Mailbox() as mailbox:
+
+        def started(parts: Parts, port: int) -> None:
+            nonlocal telling
+            scene = Scene(address(settings, port), str(settings.admin.key), settings.server.data, kept, stripe, mailbox)
+            telling = loop.run_in_executor(None, tell, scene)
+            telling.add_done_callback(told)
+
+        def told(telling: "asyncio.Future[None]") -> None:
+            if exit or telling.exception() is not None:
+                os.kill(os.getpid(), signal.SIGTERM)  # the server's own way to stop
+            else:
+                say("\nThe server is up. Ctrl-C stops it.")
+                sys.stdout.flush()
+
+        warnings = log_sink("warning", stream=sys.stderr)
+        await listening_refused(serve(settings, (warnings,), started=started), settings)
+        if telling is not None:
+            await telling

@@ -1,0 +1,176 @@
+"""`stepwell run`: runs on a server."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from stepwell.cli.options import DEFAULT_URL, ApiKeyOption, JsonOption, UrlOption, json_object
+from stepwell.cli.output import FAILED, json_text, say, show_json, show_table
+from stepwell.cli.watching import follow, show_run
+from stepwell.client import ApiError, Client, Restarted, Run, RunDetail, Started
+
+commands = typer.Typer(help="Start, watch and steer runs on a server.", no_args_is_help=True)
+
+_COLUMNS = {
+    "id": "Id",
+    "workflowId": "Workflow",
+    "status": "Status",
+    "triggerType": "Trigger",
+    "durationMs": "Took (ms)",
+    "createdAt": "Created",
+}
+_RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
+_Wait = Annotated[bool, typer.Option("--wait", help="Show the run until it ends; exit code 1 unless it completes.")]
+_Input = Annotated[str | None, typer.Option("--input", help="JSON object, @file or @- for standard input.")]
+
+
+@commands.command()
+def start(
+    workflow: Annotated[str, typer.Argument(metavar="WORKFLOW", help="Id, slug or exact name of an active workflow.")],
+    input: _Input = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="The same key within 24 h starts nothing anew.")] = None,
+    connection: Annotated[str | None, typer.Option(help="Id or slug of the connection to use.")] = None,
+    wait: _Wait = False,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a run. When this returns, the run is on the server's disk."""
+    given = json_object(input, "--input") if input is not None else {}
+    client = Client(url, api_key)
+
+    def started(reference: str) -> Started:
+        return client.runs.start(reference, given, idempotency_key=idempotency_key, connection=connection)
+
+    begun = _by_any_name(client, workflow, started)
+    if wait:
+        _finish(client, begun.run_id, as_json=as_json)
+    elif as_json:
+        show_json(begun)
+    else:
+        say(f"{begun.run_id}  {begun.status}{' (started before with this key)' if begun.replayed else ''}")
+
+
+@commands.command()
+def watch(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None, as_json: JsonOption = False) -> None:
+    """Follow a run until it ends; exit code 1 unless it completes. With --json, an event a line."""
+    client = Client(url, api_key)
+    if not as_json:
+        _finish(client, run, as_json=False)
+        return
+    status = ""
+    for event in client.runs.stream(run):
+        say(json_text(event, indent=0))
+        status = event.data.status if isinstance(event.data, Run) else status
+    _judge(status)
+
+
+@commands.command("list")
+def list_runs(
+    workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow: id or slug.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only runs that are pending, running, completed, ...")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List runs, newest first."""
+    client = Client(url, api_key)
+    found: list[Run] = []
+    cursor: str | None = None
+    while len(found) < limit:
+        page = client.runs.list(workflow=workflow, status=status, limit=min(limit - len(found), 100), cursor=cursor)
+        found += page.items
+        cursor = page.cursor
+        if cursor is None:
+            break
+    if as_json:
+        show_json(found)
+    else:
+        show_table(_COLUMNS, found, empty="No runs. `stepwell run start WORKFLOW` makes one.")
+
+
+@commands.command()
+def show(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None, as_json: JsonOption = False) -> None:
+    """Show a run with its steps."""
+    _show(Client(url, api_key).runs.get(run), as_json=as_json)
+
+
+@commands.command()
+def cancel(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None) -> None:
+    """Cancel a run that has not ended."""
+    Client(url, api_key).runs.cancel(run)
+    say(f"{run}  cancelled")
+
+
+@commands.command()
+def retry(
+    run: _RunId,
+    wait: _Wait = False,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a failed run from its first failed step, as a new run."""
+    client = Client(url, api_key)
+    _go_on(client, client.runs.retry(run), wait=wait, as_json=as_json)
+
+
+@commands.command()
+def restart(
+    run: _RunId,
+    from_step: Annotated[str, typer.Option("--from", metavar="STEP", help="Id of the step to go on with.")],
+    input: _Input = None,
+    wait: _Wait = False,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with an ended run from a step, as a new run; --input is merged over the original's input."""
+    override = json_object(input, "--input") if input is not None else None
+    client = Client(url, api_key)
+    _go_on(client, client.runs.restart(run, from_step, override), wait=wait, as_json=as_json)
+
+
+def _by_any_name(client: Client, workflow: str, started: Callable[[str], Started]) -> Started:
+    """Start by id or slug, else by name: only then the key needs to read workflows."""
+    try:
+        return started(workflow)
+    except ApiError as error:
+        if error.code != "NOT_FOUND":
+            raise
+    return started(client.workflows.find(workflow).id)
+
+
+def _go_on(client: Client, restarted: Restarted, *, wait: bool, as_json: bool) -> None:
+    if wait:
+        _finish(client, restarted.new_run_id, as_json=as_json)
+    elif as_json:
+        show_json(restarted)
+    else:
+        where = f" from {restarted.restart_from_step_id}" if restarted.restart_from_step_id else ""
+        say(f"{restarted.new_run_id}  {restarted.status}: goes on with {restarted.original_run_id}{where}")
+
+
+def _finish(client: Client, run: str, *, as_json: bool) -> None:
+    if as_json:
+        for _ in client.runs.stream(run):
+            pass
+        ended = client.runs.get(run)
+    else:
+        ended = follow(client, run)
+    _show(ended, as_json=as_json)
+    _judge(ended.status)
+
+
+def _show(run: RunDetail, *, as_json: bool) -> None:
+    if as_json:
+        show_json(run)
+    else:
+        show_run(run)
+
+
+def _judge(status: str) -> None:
+    if status != "completed":
+        raise typer.Exit(FAILED)

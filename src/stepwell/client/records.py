@@ -1,0 +1,176 @@
+"""What the server answers, as records. Times are ISO 8601 texts, numbers with a fraction are Decimal."""
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+T = TypeVar("T")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A record; fields of a newer server that it does not know are ignored."""
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A page of a list; `cursor` asks for the next one and is None on the last."""
+
+    items: list[T]
+    cursor: str | None
+
+
+class Failure(Record, frozen=True):
+    """Why a run or a step failed. `step_id` is known of a run that a step stopped."""
+
+    code: str
+    message: str
+    step_id: str | UnsetType = UNSET
+    details: Mapping[str, Any] | UnsetType = UNSET
+
+
+class Run(Record, frozen=True):
+    """A run in a list."""
+
+    id: str
+    workflow_id: str
+    status: str
+    trigger_type: str
+    started_at: str | None
+    completed_at: str | None
+    duration_ms: int | None
+    error: Failure | None
+    created_at: str
+
+
+class StepResult(Record, frozen=True):
+    """What became of a step. `path` differs from `step_id` inside loops only and is absent elsewhere."""
+
+    step_id: str
+    status: str
+    started_at: str | None
+    completed_at: str | None
+    duration_ms: int | None
+    input: Any
+    output: Any
+    attempt: int
+    error: Failure | None | UnsetType = UNSET
+    path: str | UnsetType = UNSET
+    reused: bool | UnsetType = UNSET
+    attempts: list[Mapping[str, Any]] | UnsetType = UNSET
+
+    @property
+    def place(self) -> str:
+        """The path of the step in its run."""
+        return self.step_id if self.path is UNSET else self.path
+
+
+class RunDetail(Run, frozen=True):
+    """A run with its steps."""
+
+    input: Any
+    output: Any
+    step_results: list[StepResult]
+    workflow_version: int
+    restarted_from_run_id: str | None
+    connection_id: str | None
+    parent_run_id: str | None
+    suspend_reason: str | None
+    attempt: int
+
+
+class RunLogs(Record, frozen=True):
+    """A run's log: its steps with every attempt."""
+
+    run_id: str
+    workflow_id: str
+    status: str
+    logs: list[StepResult]
+    error: Failure | None
+
+
+class Started(Record, frozen=True):
+    """A run that was started, or found under its idempotency key (`replayed`)."""
+
+    run_id: str
+    status: str
+    workflow_id: str
+    workflow_version: int
+    replayed: bool = False
+
+
+class Restarted(Record, frozen=True):
+    """The run that goes on with another."""
+
+    original_run_id: str
+    new_run_id: str
+    workflow_id: str
+    restart_from_step_id: str | None
+    status: str
+    created_at: str
+
+
+class RunEvent(Record, frozen=True):
+    """An event of a run's stream; `id` grows within the run. `run.status` carries a Run, the others a StepResult."""
+
+    id: int
+    kind: str
+    data: Run | StepResult
+
+
+class Workflow(Record, frozen=True):
+    """A workflow in a list."""
+
+    id: str
+    name: str
+    description: str | None
+    status: str
+    version: int
+    trigger: Mapping[str, Any]
+    created_at: str
+    updated_at: str
+
+
+class WorkflowDetail(Workflow, frozen=True):
+    """A workflow with the whole of what the server tells of it, its definition included."""
+
+    slug: str | None
+    warnings: list[str]
+    document: dict[str, Any]
+
+
+class Key(Record, frozen=True):
+    """An API key without its text."""
+
+    id: str
+    prefix: str
+    name: str
+    scopes: list[str]
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
+
+
+class NewKey(Key, frozen=True):
+    """A key that was just made. Its text, `key`, is never told again."""
+
+    key: str
+
+    def __repr__(self) -> str:
+        return f"NewKey(id={self.id!r}, prefix={self.prefix!r})"
+
+
+class Connection(Record, frozen=True):
+    """A connection without its credentials."""
+
+    id: str
+    name: str
+    provider: str
+    status: str
+    is_default: bool
+    slug: str | None
+    mode: str
+    base_url: str | None
+    created_at: str
+    updated_at: str

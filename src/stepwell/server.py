@@ -1,0 +1,237 @@
+"""The server: the one place where the parts are chosen and wired, and the order in which they start and stop."""
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from stepwell import __version__
+from stepwell.auth import Authenticator, Markers, Vault, check_vault, load_vault
+from stepwell.clock import Clock, SystemClock
+from stepwell.connectors import ConnectorActions, Connectors, GuardedHttp, SmtpMail, load_manifests
+from stepwell.core import (
+    Connections,
+    Core,
+    Keys,
+    LoopLag,
+    Plans,
+    RunEnvironment,
+    Runs,
+    Secrets,
+    Workflows,
+    Workspaces,
+    ensure_first_workspace,
+)
+from stepwell.engine import Engine, Limits
+from stepwell.events import Events, Sink
+from stepwell.http import App, create_app
+from stepwell.ids import TimeOrderedIds
+from stepwell.services import Metrics, Retention, Service, Supervisor
+from stepwell.settings import Settings
+from stepwell.steps import STEP_TYPES, Ports
+from stepwell.store import Store
+from stepwell.store.sqlite import FILE_NAME, DirectoryLock, SqliteStore
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A running server without its socket."""
+
+    core: Core
+    app: App
+    supervisor: Supervisor
+    first_workspace: str
+
+
+@asynccontextmanager
+async def open_core(
+    settings: Settings, events: Events, clock: Clock, *, vault: Vault | None = None
+) -> AsyncIterator[tuple[Core, str]]:
+    """The core over the data directory, which is held exclusively, and the first workspace's id. Nothing runs yet.
+
+    Raises:
+        StartupRefused: the directory is in use, or its file or key is not fit; the message names the remedy.
+    """
+    data = settings.server.data
+    lock = DirectoryLock(data)
+    try:
+        store = SqliteStore(data / FILE_NAME)
+        try:
+            if store.database.migrated:
+                events.emit("store.migrated", versions=store.database.migrated)
+            async with _over(store, settings, events, clock, vault or load_vault(settings.vault.key, data)) as opened:
+                yield opened
+        finally:
+            await store.close()
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def _over(
+    store: Store, settings: Settings, events: Events, clock: Clock, vault: Vault
+) -> AsyncIterator[tuple[Core, str]]:
+    await check_vault(vault, store.keys)
+    ids = TimeOrderedIds(clock)
+    workspace = (await ensure_first_workspace(store, ids)).id
+    connectors = Connectors(load_manifests())
+    plans = Plans(store.workflows, STEP_TYPES, connectors)
+    connections = Connections(store, vault, connectors, clock, ids)
+    secrets = Secrets(store, vault, clock)
+    http = GuardedHttp(allow_private=settings.egress.allow_private, user_agent=f"Stepwell/{__version__}")
+    mail = SmtpMail(clock, allow_private=settings.egress.allow_private)
+    actions = ConnectorActions(connectors, http, mail, connections.open, store.connections, clock)
+    environment = RunEnvironment(plans, secrets, Markers(vault), connections)
+    limits = Limits(settings.engine.max_active_runs, settings.engine.max_open_runs, settings.limits.step_output_bytes)
+    engine = Engine(store.runs, environment, Ports(http, actions), clock, ids, events, limits)
+    authenticator = Authenticator(store.keys, clock, admin_key=settings.admin.key, admin_workspace=workspace)
+    try:
+        yield (
+            Core(
+                workflows=Workflows(store, plans, clock, ids),
+                secrets=secrets,
+                keys=Keys(store, clock, ids, authenticator),
+                workspaces=Workspaces(store, ids),
+                connections=connections,
+                runs=Runs(store, engine, plans, ids, clock),
+                authenticator=authenticator,
+                engine=engine,
+                store=store,
+                lag=LoopLag(clock),
+            ),
+            workspace,
+        )
+    finally:
+        await http.close()
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings, sinks: tuple[Sink, ...] = (), *, clock: Clock | None = None, bench: bool = False
+) -> AsyncIterator[Parts]:
+    """A server whose services run, to be given a socket (`serve`) or called as an ASGI app. Stops in good order.
+
+    Raises:
+        StartupRefused.
+    """
+    clock = clock or SystemClock()
+    metrics = Metrics()
+    events = Events((*sinks, metrics.sink))
+    async with open_core(settings, events, clock) as (core, workspace):
+        engine = core.engine
+        metrics.watch(open_runs=lambda: engine.open_runs, active_runs=lambda: engine.active_runs)
+
+        async def walks(stop: asyncio.Event) -> None:
+            await engine.recover()
+            await engine.run(stop)
+
+        retention = Retention(core.store, engine, clock, events, settings.retention)
+        services = [
+            Service("timers", engine.timers.run, engine.timers.wake, vital=True),
+            Service("engine", walks, engine.offer, vital=True),
+            Service("retention", retention.run),
+        ]
+        supervisor = Supervisor(services, clock, events)
+        supervisor.start()
+        try:
+            yield Parts(core, create_app(core, settings, events, clock, metrics, bench=bench), supervisor, workspace)
+        finally:
+            events.emit("server.stopping", active=engine.active_runs)
+            await engine.drain(settings.engine.shutdown_grace_s)
+            await supervisor.stop()
+            events.emit("server.stopped")
+
+
+async def serve(
+    settings: Settings,
+    sinks: tuple[Sink, ...] = (),
+    *,
+    bench: bool = False,
+    started: Callable[[Parts, int], None] = lambda parts, port: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT: starts are then answered 503, effects in flight get their grace, everything is
+    committed. A second signal ends the process at once.
+
+    Raises:
+        StartupRefused.
+    """
+    listening = _listen(settings.server.host, settings.server.port)
+    stop = asyncio.Event()
+    with listening:
+        async with running(settings, sinks, bench=bench) as parts:
+            _stop_on_signals(stop)
+            server = _http_server(parts.app)
+            serving = asyncio.get_running_loop().create_task(server.serve([listening]))
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 20, 50)  # pauses of a full collection showed as the slowest percent of answers
+            started(parts, listening.getsockname()[1])
+            ends = [asyncio.ensure_future(event.wait()) for event in (stop, parts.supervisor.failed)]
+            await asyncio.wait((serving, *ends), return_when=asyncio.FIRST_COMPLETED)
+            await parts.core.engine.drain(settings.engine.shutdown_grace_s)
+            server.end()
+            await serving
+            for end in ends:
+                end.cancel()
+
+
+def _http_server(app: App) -> "_Server":
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=5,
+        backlog=2048,
+    )
+    return _Server(config)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with the signals left to us and without its ten wake-ups a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ended = asyncio.Event()
+
+    def end(self) -> None:
+        """Stop serving once the requests in flight are answered."""
+        self.should_exit = True
+        self._ended.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self._ended.wait()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    def received() -> None:
+        if stop.is_set():
+            os._exit(1)  # asked twice: what is committed is safe, the rest is as after any death
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.bind((host, port))
+    return listening
