@@ -106,7 +106,7 @@ class StoreUnavailable(Overloaded):
 
 
 class StartupRefused(StepwellError):
-    """The server does not start: wrong file, wrong version, wrong key, directory in use. The message names the remedy."""
+    """The server does not start: wrong file, version or key, directory in use. The message names the remedy."""
 
     code = "STARTUP_REFUSED"
 

@@ -1,4 +1,4 @@
-"""What happens, by name: one table gives each event its level and words; logs and metrics are sinks of the same events."""
+"""What happens, by name: one table gives each event its level and words; logs and metrics are sinks of the same."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias

@@ -42,8 +42,8 @@ def created_ms(uuid: str) -> int:
 
 
 def lowest_at(time_ms: int) -> str:
-    """The smallest UUIDv7 text of a millisecond, to turn a time into a bound on ids."""
-    head = f"{time_ms:012x}"
+    """The smallest UUIDv7 text of a millisecond, to turn a time into a bound on ids; before 1970 counts as 1970."""
+    head = f"{max(0, time_ms):012x}"
     return f"{head[:8]}-{head[8:]}-7000-8000-000000000000"
 
 

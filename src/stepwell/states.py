@@ -1,4 +1,4 @@
-"""The states of runs, records and workflows, and which may follow which. SQL repeats this table as conditional updates."""
+"""The states of runs, records and workflows, and which may follow which. SQL repeats it as conditional updates."""
 
 from enum import StrEnum
 

@@ -62,7 +62,7 @@ class GuardedHttp:
                 return await _follow(session, url, request, progress)
         except TimeoutError:
             message = "Request timeout" if progress.connected else "Connection timeout"
-            raise StepError(message, kind="timeout", retryable=True, outcome_unknown=True) from None
+            raise StepError(message, kind="timeout", retryable=True, outcome_unknown=progress.sent) from None
         except StepError as error:
             error.outcome_unknown = progress.sent
             raise

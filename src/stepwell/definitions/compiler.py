@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from stepwell.definitions.blocks import Draft, Layout, Member
 from stepwell.definitions.document import DOCUMENT, MAX_NESTING, MAX_STEPS, STEP, unknown_fields
+from stepwell.definitions.inputs import InputSchema
 from stepwell.definitions.plan import Catalogue, OnError, Plan, RetryPolicy, RunSettings, StepType
 from stepwell.definitions.references import References
 from stepwell.definitions.schemas import MAX_FAULTS, compiled, ordered, schema_faults
@@ -83,8 +84,8 @@ class _Compiler:
             steps=steps,
             parents=layout.parents,
             output=output,
-            input_schema=fitting.get("inputSchema"),
-            output_schema=fitting.get("outputSchema"),
+            input_schema=_schema(fitting, "inputSchema"),
+            output_schema=_schema(fitting, "outputSchema"),
             variables=variables,
             settings=_settings(fitting.get("settings", {})),
             secrets=frozenset(self.findings.secrets),
@@ -245,3 +246,7 @@ def _settings(settings: dict[str, Json]) -> RunSettings:
         max_concurrent_runs=None if most is None else int(most),
         reject_idempotency_conflict=settings.get("idempotencyConflict") == "reject",
     )
+
+
+def _schema(fitting: dict[str, Json], name: str) -> InputSchema | None:
+    return InputSchema(fitting[name]) if name in fitting else None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from stepwell.definitions.inputs import InputSchema
 from stepwell.errors import Fault
 from stepwell.expressions import Condition, Template
 from stepwell.values import Json, Path
@@ -98,8 +99,8 @@ class Plan:
     steps: dict[str, Step]  # every step of the document by id, in document order
     parents: dict[str, str | None]  # the id of the step whose branch or list holds a step, None at the root
     output: Template | None = None
-    input_schema: Json | None = None
-    output_schema: Json | None = None
+    input_schema: InputSchema | None = None
+    output_schema: InputSchema | None = None
     variables: Json = field(default_factory=dict)
     settings: RunSettings = RunSettings()
     secrets: frozenset[str] = frozenset()  # names of the secrets the definition uses

@@ -15,7 +15,7 @@ from stepwell.engine.ports import Environment, NoSecrets
 from stepwell.engine.timers import Timers
 from stepwell.engine.walk import Finished, Paused, Walk
 from stepwell.engine.watch import Watchers
-from stepwell.errors import Overloaded, StepError, StoreUnavailable
+from stepwell.errors import NotFound, Overloaded, StepError, StoreUnavailable, ValidationFailed
 from stepwell.events import Events
 from stepwell.ids import Ids
 from stepwell.states import OPEN, RunState
@@ -238,7 +238,11 @@ class Engine:
         if claim.deaths >= DEATHS_TO_FAIL:
             await self._interrupt(claim, loaded)
             return
-        plan = await self._environment.plan(claim.workspace, loaded.run.workflow, loaded.run.version)
+        try:
+            plan = await self._environment.plan(claim.workspace, loaded.run.workflow, loaded.run.version)
+        except (NotFound, ValidationFailed) as error:
+            await self._give_up(claim, f"Version {loaded.run.version} cannot be run by this server: {error.message}")
+            return
         self._walk(claim, loaded, plan)
 
     def _walk(self, claim: Claim, loaded: Loaded, plan: Plan) -> None:
@@ -303,20 +307,22 @@ class Engine:
         last = max(loaded.records, key=lambda record: record.started_seq, default=None)
         where = f" at {last.path}" if last else " before its first step"
         message = f"The server process ended {claim.deaths} times in a row while walking this run, the last time{where}"
-        error = StepError(message, code=INTERRUPTED).as_json() | (
-            {"stepId": last.step, "path": last.path} if last else {}
-        )
+        self._events.emit("recovery.interrupted", run=claim.run, deaths=claim.deaths)
+        await self._give_up(claim, message, {"stepId": last.step, "path": last.path} if last else {})
+
+    async def _give_up(self, claim: Claim, message: str, place: dict[str, str] | None = None) -> None:
+        """End a run that cannot be walked."""
+        error = values.encode(StepError(message, code=INTERRUPTED).as_json() | (place or {}))
         end = End(
             workspace=claim.workspace,
             run=claim.run,
             state=RunState.FAILED,
             now=self._clock.now_ms(),
-            error=values.encode(error),
-            record_error=values.encode(error),
+            error=error,
+            record_error=error,
             allowed=OPEN,
         )
         if await self._store.end(end):
-            self._events.emit("recovery.interrupted", run=claim.run, deaths=claim.deaths)
             self._ended(claim.run, RunState.FAILED)
 
     def _store_failed(self, error: StoreUnavailable) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from stepwell import values
 from stepwell.clock import Clock
-from stepwell.definitions import Block, InputSchema, Kind, OnError, Plan, Step
+from stepwell.definitions import Block, Kind, OnError, Plan, Step
 from stepwell.engine import carried
 from stepwell.engine.attempts import Attempts
 from stepwell.engine.journal import Journal, encode_output
@@ -275,7 +275,7 @@ class Walk:
             output = {} if output is None else output
         if not isinstance(output, dict):
             output = {"result": output}
-        if self._plan.output_schema is not None and (faults := InputSchema(self._plan.output_schema).faults(output)):
+        if self._plan.output_schema is not None and (faults := self._plan.output_schema.faults(output)):
             invalid = StepError(
                 f"Output validation failed: {faults[0].field}: {faults[0].message}", code="OUTPUT_INVALID"
             )

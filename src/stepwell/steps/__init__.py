@@ -35,7 +35,6 @@ __all__ = [
     "ChosenConnection",
     "ConnectionNeed",
     "DecidingType",
-    "DecidingType",
     "EffectType",
     "EndType",
     "Http",

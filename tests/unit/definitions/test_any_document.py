@@ -71,7 +71,7 @@ def outcome(compile_, document):
         return refused.faults
 
 
-lenient = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+lenient = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=80)
 
 
 @lenient

@@ -1,3 +1,6 @@
+-- What a run's life needs. SQLite chooses the primary key over a partial index when it knows no statistics, and would
+-- then walk over all runs of a workspace: so the statements that list and claim name their index.
+
 -- name: insert_run
 -- Store a new run.
 INSERT INTO runs (workspace, id, workflow, version, state, trigger, blocked, limited, owner, epoch, seq, attempt,
@@ -22,18 +25,19 @@ WHERE workspace = :workspace AND workflow = :workflow AND key = :key AND created
 
 -- name: count_limited
 -- How many runs of a workflow take a place under its limit.
-SELECT count(*) FROM runs
+SELECT count(*) FROM runs INDEXED BY runs_limited
 WHERE workspace = :workspace AND workflow = :workflow AND limited = 1 AND ended_at IS NULL AND blocked IS NULL;
 
 -- name: unblock_oldest
 -- Free the oldest run that waits for a place under its workflow's limit.
 UPDATE runs SET blocked = NULL
 WHERE workspace = :workspace AND id = (
-  SELECT id FROM runs WHERE workspace = :workspace AND workflow = :workflow AND blocked IS NOT NULL ORDER BY id LIMIT 1);
+  SELECT id FROM runs INDEXED BY runs_blocked
+  WHERE workspace = :workspace AND workflow = :workflow AND blocked IS NOT NULL ORDER BY id LIMIT 1);
 
 -- name: workflow_of_limited
 -- The workflow of a run that takes a place under a limit.
-SELECT workflow FROM runs WHERE workspace = :workspace AND id = :run AND limited = 1;
+SELECT workflow FROM runs WHERE workspace = :workspace AND id = :run AND limited = 1 AND blocked IS NULL;
 
 -- name: advance_run
 -- Note a walk's progress.
@@ -122,7 +126,7 @@ WHERE workspace = :workspace AND run = :run AND path = :path;
 -- Take runs of a workspace that may go on, oldest first; those that processes died on are left for later.
 UPDATE runs SET owner = :owner, epoch = epoch + 1
 WHERE workspace = :workspace AND id IN (
-  SELECT id FROM runs
+  SELECT id FROM runs INDEXED BY runs_ready
   WHERE workspace = :workspace AND ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL
     AND state <> 'paused' AND deaths < :suspect
   ORDER BY id LIMIT :limit)
@@ -132,7 +136,7 @@ RETURNING workspace, id, epoch, deaths;
 -- Take one run that processes died on.
 UPDATE runs SET owner = :owner, epoch = epoch + 1
 WHERE (workspace, id) = (
-  SELECT workspace, id FROM runs
+  SELECT workspace, id FROM runs INDEXED BY runs_ready
   WHERE ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL AND state <> 'paused'
     AND deaths >= :suspect
   LIMIT 1)
@@ -141,28 +145,28 @@ RETURNING workspace, id, epoch, deaths;
 -- name: ready_workspaces
 -- The workspaces that have runs to claim.
 WITH RECURSIVE each (workspace) AS (
-  SELECT min(workspace) FROM runs
+  SELECT min(workspace) FROM runs INDEXED BY runs_ready
   WHERE ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL AND state <> 'paused' AND deaths < :suspect
   UNION ALL
-  SELECT (SELECT min(runs.workspace) FROM runs
+  SELECT (SELECT min(runs.workspace) FROM runs INDEXED BY runs_ready
           WHERE runs.workspace > each.workspace AND ended_at IS NULL AND owner IS NULL AND waits_on IS NULL
             AND blocked IS NULL AND state <> 'paused' AND deaths < :suspect)
   FROM each WHERE each.workspace IS NOT NULL)
 SELECT workspace FROM each WHERE workspace IS NOT NULL;
 
 -- name: release_dead
--- Let go the runs of processes that are gone, and count the death against those a walk had begun.
+-- Let go the runs of processes that are gone, and count the death against them.
 UPDATE runs SET owner = NULL, deaths = deaths + 1
 WHERE (workspace, id) IN (
-  SELECT workspace, id FROM runs WHERE ended_at IS NULL AND owner IS NOT NULL AND owner <> :owner LIMIT :limit);
+  SELECT workspace, id FROM runs INDEXED BY runs_open WHERE ended_at IS NULL AND owner IS NOT NULL AND owner <> :owner LIMIT :limit);
 
 -- name: release_owned
 -- Let go the runs of a process that stops in good order.
-UPDATE runs SET owner = NULL WHERE ended_at IS NULL AND owner = :owner;
+UPDATE runs INDEXED BY runs_open SET owner = NULL WHERE ended_at IS NULL AND owner = :owner;
 
 -- name: count_open
 -- How many runs are not final.
-SELECT count(*) FROM runs WHERE ended_at IS NULL;
+SELECT count(*) FROM runs INDEXED BY runs_open WHERE ended_at IS NULL;
 
 -- name: get_run
 -- One run, whole.
@@ -190,28 +194,28 @@ SELECT id FROM runs WHERE workspace = :workspace AND id < :before AND id >= :aft
 
 -- name: list_ended
 -- A page of the ended runs of one state and trigger.
-SELECT id FROM runs
+SELECT id FROM runs INDEXED BY runs_ended
 WHERE workspace = :workspace AND state = :state AND trigger = :trigger AND id < :before AND id >= :after
   AND ended_at IS NOT NULL
 ORDER BY id DESC LIMIT :limit;
 
 -- name: list_ended_of_workflow
 -- A page of a workflow's ended runs of one state and trigger.
-SELECT id FROM runs
+SELECT id FROM runs INDEXED BY runs_ended_by_workflow
 WHERE workspace = :workspace AND workflow = :workflow AND state = :state AND trigger = :trigger AND id < :before
   AND id >= :after AND ended_at IS NOT NULL
 ORDER BY id DESC LIMIT :limit;
 
 -- name: list_open
 -- A page of the open runs of one state and trigger.
-SELECT id FROM runs
+SELECT id FROM runs INDEXED BY runs_open
 WHERE workspace = :workspace AND state = :state AND trigger = :trigger AND id < :before AND id >= :after
   AND ended_at IS NULL
 ORDER BY id DESC LIMIT :limit;
 
 -- name: list_open_of_workflow
 -- A page of a workflow's open runs of one state and trigger.
-SELECT id FROM runs
+SELECT id FROM runs INDEXED BY runs_open_by_workflow
 WHERE workspace = :workspace AND state = :state AND trigger = :trigger AND id < :before AND id >= :after
   AND workflow = :workflow AND ended_at IS NULL
 ORDER BY id DESC LIMIT :limit;
@@ -247,7 +251,7 @@ SELECT workspace, id FROM runs WHERE workspace = :workspace AND id < :before AND
 -- Ended runs beyond the newest n of a workspace, oldest first.
 SELECT workspace, id FROM runs
 WHERE workspace = :workspace AND ended_at IS NOT NULL
-  AND id < coalesce((SELECT id FROM runs WHERE workspace = :workspace ORDER BY id DESC LIMIT 1 OFFSET :keep - 1), x'')
+  AND id <= (SELECT id FROM runs WHERE workspace = :workspace ORDER BY id DESC LIMIT 1 OFFSET :keep)
 ORDER BY id LIMIT :limit;
 
 -- name: probe

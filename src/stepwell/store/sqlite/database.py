@@ -84,12 +84,13 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
         connection.set_busy_timeout(5000)
-        connection.execute("PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA cache_size = -16384")
+        rows(connection, "PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA cache_size = -16384")
         if not read_only:
             _check_ownership(connection, path)
-            connection.execute(
+            rows(
+                connection,
                 "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                "PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY"
+                "PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY",
             )
         connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # forces WAL recovery
     except apsw.Error as error:
@@ -100,7 +101,7 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
 
 
 def rows(connection: apsw.Connection, sql: str, bindings: dict[str, Any] | None = None) -> list[Any]:
-    """All rows of a statement."""
+    """All rows of a statement, or of several: read to the end, since one that answers rows would stop the rest."""
     return connection.execute(sql, bindings).fetchall()
 
 
@@ -120,7 +121,7 @@ def migrate(connection: apsw.Connection) -> list[int]:
     for number, text in known:
         if number > version:
             marks = f"PRAGMA user_version = {number}; PRAGMA application_id = {APPLICATION_ID}"
-            connection.execute(f"BEGIN IMMEDIATE; {text}; {marks}; COMMIT")
+            rows(connection, f"BEGIN IMMEDIATE; {text}; {marks}; COMMIT")
     return applied
 
 
@@ -136,6 +137,8 @@ def check(path: Path) -> list[str]:
         problems = [row[0] for row in connection.execute("PRAGMA integrity_check(100)") if row[0] != "ok"]
         if _pragma(connection, "application_id") != APPLICATION_ID:
             problems.append("application id is not Stepwell's")
+    except apsw.Error as error:  # so damaged that the check itself cannot go on
+        problems = [str(error)]
     finally:
         connection.close()
     return problems
@@ -147,18 +150,20 @@ def backup(source: Path, target: Path) -> int:
     Returns the copy's size in bytes.
 
     Raises:
-        StartupRefused: the target exists, or the copy is not sound (it is removed).
+        StartupRefused: the target exists, or cannot be written in full, or the copy is not sound (it is removed).
     """
-    if target.exists():
-        raise StartupRefused(f"{target} exists already; name another file.")
     reading = connect(source, read_only=True)
-    copy = apsw.Connection(str(target))
     try:
-        with copy.backup("main", reading, "main") as job:
-            job.step(-1)
-        copy.execute("PRAGMA journal_mode = DELETE")
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # the copy is nobody else's to read
+        _copy(reading, target)
+    except FileExistsError:
+        raise StartupRefused(f"{target} exists already; name another file.") from None
+    except OSError as error:
+        raise StartupRefused(f"{target} cannot be written: {error.strerror}") from error
+    except apsw.Error as error:
+        target.unlink()
+        raise StartupRefused(f"The copy could not be made: {error}") from error
     finally:
-        copy.close()
         reading.close()
     if problems := check(target):
         target.unlink()
@@ -193,6 +198,16 @@ class DirectoryLock:
     def release(self) -> None:
         """Let the directory go."""
         os.close(self._file)
+
+
+def _copy(reading: apsw.Connection, target: Path) -> None:
+    copy = apsw.Connection(str(target))
+    try:
+        with copy.backup("main", reading, "main") as job:
+            job.step(-1)
+        rows(copy, "PRAGMA journal_mode = DELETE")
+    finally:
+        copy.close()
 
 
 def _check_ownership(connection: apsw.Connection, path: Path) -> None:

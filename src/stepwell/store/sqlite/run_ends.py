@@ -20,22 +20,21 @@ def end_run(connection: apsw.Connection, end: End) -> bool:
     if not found or found[0][0] not in end.allowed:
         return False
     target = {"workspace": workspace, "run": run, "now": end.now}
+    held = rows(connection, SQL["workflow_of_limited"], target)  # asked now: a blocked run frees no place when it ends
     paths = [path for (path,) in rows(connection, SQL["open_records"], target)]
     for number, path in enumerate(paths, start=found[0][1] + 1):
         connection.execute(SQL["close_record"], {**target, "path": path, "seq": number, "error": end.record_error})
     ending = {**target, "state": end.state, "closed": len(paths), "error": end.error}
     connection.execute(SQL["end_run"], ending)
     connection.execute(SQL["drop_timers"], target)
-    free_place(connection, workspace, run)
+    if held:
+        _unblock_oldest(connection, workspace, held[0][0])
     return True
 
 
 def free_place(connection: apsw.Connection, workspace: bytes, run: bytes) -> bool:
     found = rows(connection, SQL["workflow_of_limited"], {"workspace": workspace, "run": run})
-    if not found:
-        return False
-    connection.execute(SQL["unblock_oldest"], {"workspace": workspace, "workflow": found[0][0]})
-    return connection.changes() > 0
+    return _unblock_oldest(connection, workspace, found[0][0]) if found else False
 
 
 def fire_timers(connection: apsw.Connection, wanted: tuple[int, int, bytes]) -> list[Fired]:
@@ -81,10 +80,15 @@ def prune(connection: apsw.Connection, wanted: tuple[bytes, int | None, int | No
         bound = key(ids.lowest_at(before))
         found = rows(connection, SQL["prunable_by_age"], {**bindings, "before": bound})
     if keep is not None and len(found) < limit:
-        found += rows(connection, SQL["prunable_by_count"], {**bindings, "keep": keep})
+        found += rows(connection, SQL["prunable_by_count"], {**bindings, "limit": limit - len(found), "keep": keep})
     return sum(delete(connection, row) for row in found)
 
 
 def forget_keys(connection: apsw.Connection, bindings: dict[str, Any]) -> int:
     connection.execute(SQL["delete_idempotency_keys"], bindings)
     return connection.changes()
+
+
+def _unblock_oldest(connection: apsw.Connection, workspace: bytes, workflow: bytes) -> bool:
+    connection.execute(SQL["unblock_oldest"], {"workspace": workspace, "workflow": workflow})
+    return connection.changes() > 0

@@ -23,6 +23,7 @@ class SqliteRuns:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._last_served = b""  # the workspace whose run was claimed last: the next claim begins behind it
 
     async def start(self, run: NewRun) -> Started:
         return await self._database.write(_start, run, guarded=False, size=len(run.input) + 500)
@@ -38,7 +39,12 @@ class SqliteRuns:
         return await self._database.write(run_ends.delete, (key(workspace), key(run)))
 
     async def claim(self, owner: str, limit: int, *, suspects: bool = False) -> list[Claim]:
-        return await self._database.write(_claim, (key(owner), limit, suspects))
+        if suspects:
+            return await self._database.write(_claim_suspect, key(owner))
+        claims = await self._database.write(_claim, (key(owner), limit, self._last_served))
+        if claims:
+            self._last_served = key(claims[-1].workspace)
+        return claims
 
     async def release_dead(self, owner: str, limit: int) -> int:
         return await self._database.write(_release_dead, {"owner": key(owner), "limit": limit})
@@ -194,19 +200,29 @@ def _put_records(
         connection.execute(SQL["put_payload"], bindings)
 
 
-def _claim(connection: apsw.Connection, wanted: tuple[bytes, int, bool]) -> list[Claim]:
-    owner, limit, suspects = wanted
+def _claim(connection: apsw.Connection, wanted: tuple[bytes, int, bytes]) -> list[Claim]:
+    """Rounds over the workspaces with ready runs, until there is no room or nothing left; what one does not need of its
+    share goes to the others in the next round."""
+    owner, limit, last_served = wanted
     bindings: dict[str, Any] = {"owner": owner, "suspect": SUSPECT_DEATHS}
-    if suspects:
-        return [_claimed(row) for row in rows(connection, SQL["claim_suspect"], bindings)]
-    workspaces = [row[0] for row in rows(connection, SQL["ready_workspaces"], bindings)]
+    ready = [row[0] for row in rows(connection, SQL["ready_workspaces"], bindings)]
+    ready.sort(key=lambda workspace: (workspace <= last_served, workspace))
     claims: list[Claim] = []
-    for left, workspace in zip(range(len(workspaces), 0, -1), workspaces, strict=True):
-        share = -(-(limit - len(claims)) // left)
-        if share > 0:
+    while ready and len(claims) < limit:
+        share = max(1, (limit - len(claims)) // len(ready))
+        hungry = []
+        for workspace in ready[: limit - len(claims)]:
             taken = rows(connection, SQL["claim_ready"], {**bindings, "workspace": workspace, "limit": share})
             claims.extend(_claimed(row) for row in taken)
+            if len(taken) == share:
+                hungry.append(workspace)
+        ready = hungry
     return claims
+
+
+def _claim_suspect(connection: apsw.Connection, owner: bytes) -> list[Claim]:
+    bindings = {"owner": owner, "suspect": SUSPECT_DEATHS}
+    return [_claimed(row) for row in rows(connection, SQL["claim_suspect"], bindings)]
 
 
 def _claimed(row: tuple[bytes, bytes, int, int]) -> Claim:

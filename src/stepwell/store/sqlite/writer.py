@@ -15,6 +15,19 @@ from stepwell.errors import StepwellError, StoreUnavailable
 MAX_OPERATIONS = 1000
 MAX_BYTES = 4 * 1024 * 1024
 
+# The file or the machine fails, not the operation: the others of the batch would meet the same, one wait after the other.
+_STORE_FAILS = (
+    apsw.FullError,
+    apsw.IOError,
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.ReadOnlyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.NoMemError,
+)
+
 
 class Operation:
     """One write: a function of the connection and its argument. A guarded one is undone alone if it raises."""
@@ -58,7 +71,6 @@ class Writer:
         self._inline = inline
         self._scheduled = False
         self._dead = False
-        self._carried: Operation | None = None
         self._thread = threading.Thread(target=self._work, name="stepwell-writer", daemon=True)
         if not inline:
             self._thread.start()
@@ -97,8 +109,7 @@ class Writer:
             self._thread.join()
 
     def _work(self) -> None:
-        while (first := self._carried or self._queue.get()) is not None:
-            self._carried = None
+        while (first := self._queue.get()) is not None:
             batch, ended = self._gather(first)
             try:
                 answers = self._apply(batch)
@@ -114,8 +125,7 @@ class Writer:
     def _drain(self) -> None:
         self._scheduled = False
         while not self._queue.empty() and not self._dead:
-            first = self._carried or self._queue.get()
-            self._carried = None
+            first = self._queue.get()
             if first is None:
                 return
             batch, _ = self._gather(first)
@@ -144,11 +154,8 @@ class Writer:
     def _apply(self, batch: list[Operation]) -> list[Any]:
         try:
             return self._transaction(batch)
-        except apsw.FullError as error:
-            return [_unavailable(error)] * len(batch)
-        except apsw.Error as error:
-            if len(batch) == 1:
-                return [_unavailable(error)]
+        except _STORE_FAILS as error:
+            return [_unavailable(error) for _ in batch]
         except Exception as error:  # noqa: BLE001 - a fault of one operation is that operation's answer
             if len(batch) == 1:
                 return [error]
