@@ -23,14 +23,16 @@ class TimeOrderedIds:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last = 0  # 48 bits of time and 12 of counter
-        self._random = ""  # hex digits not used yet: one call of the system serves many ids
+        self._random = ""  # hex digits: one call of the system serves many ids
+        self._used = 0
 
     def new(self) -> str:
         stamp = max(self._clock.now_ms() << 12, self._last + 1)
         self._last = stamp
-        if len(self._random) < 16:
-            self._random = os.urandom(1024).hex()
-        tail, self._random = self._random[:16], self._random[16:]
+        if self._used == len(self._random):
+            self._random, self._used = os.urandom(1024).hex(), 0
+        tail = self._random[self._used : self._used + 16]
+        self._used += 16
         variant = "89ab"[int(tail[0], 16) & 3]
         head = f"{stamp >> 12:012x}"
         return f"{head[:8]}-{head[8:]}-7{stamp & 0xFFF:03x}-{variant}{tail[1:4]}-{tail[4:16]}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from conformance.runs import Story
 from stepwell.clock import FakeClock
 from stepwell.ids import TimeOrderedIds
 from stepwell.store import Store, Workspace
@@ -47,3 +48,15 @@ async def _workspace(store: Store, ids: TimeOrderedIds, name: str) -> str:
     workspace = Workspace(ids.new(), name)
     await store.keys.create_workspace(workspace)
     return workspace.id
+
+
+@pytest.fixture
+def story(store: Store, workspace: str, ids: TimeOrderedIds) -> Story:
+    """Runs in the first workspace."""
+    return Story(store, ids, workspace)
+
+
+@pytest.fixture
+def theirs(store: Store, foreign: str, ids: TimeOrderedIds) -> Story:
+    """Runs in the other workspace."""
+    return Story(store, ids, foreign)

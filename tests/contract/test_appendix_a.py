@@ -2,8 +2,8 @@
 
 import pytest
 import requests
-from live import ROOT, Api, refused
 
+from live import ROOT, Api, refused
 from stepwell.values import Json, decode
 
 EXAMPLE: Json = decode((ROOT / "examples" / "process-customer-order.json").read_bytes())
@@ -59,7 +59,11 @@ def test_a1_start_answers_202_with_the_run_id_and_version(api: Api, workflow: st
 def test_a1_finished_run_shows_every_step_in_both_lists(api: Api, workflow: str) -> None:
     run = api.finish(workflow, input=INPUT)
 
-    results = [("calculate-total", {"mapping": TOTAL}, TOTAL), ("create-invoice", None, INVOICE), ("send-confirmation", EMAIL, SENT)]
+    results = [
+        ("calculate-total", {"mapping": TOTAL}, TOTAL),
+        ("create-invoice", None, INVOICE),
+        ("send-confirmation", EMAIL, SENT),
+    ]
     config = {"customerId": "cus_1", "amount": 4860, "metadata": {"source": "api-order"}}
     assert without_times(run) == {
         "id": run["id"],

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 import requests
-from live import Api, NewApi, refused, transform
 
+from live import Api, NewApi, refused, transform
 from stepwell.values import Json, encode
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"
@@ -27,7 +27,20 @@ UNKNOWN = "01890000-0000-7000-8000-000000000000"
         b'{"input": {"n": ' + b"1" * 401 + b"}}",
         b"{} {}",
     ],
-    ids=["cut", "text", "nan", "infinity", "-infinity", "utf-8", "surrogate", "deep", "deeper", "exponent", "digits", "two"],
+    ids=[
+        "cut",
+        "text",
+        "nan",
+        "infinity",
+        "-infinity",
+        "utf-8",
+        "surrogate",
+        "deep",
+        "deeper",
+        "exponent",
+        "digits",
+        "two",
+    ],
 )
 def test_a_body_that_is_no_json_is_refused(api: Api, body: bytes) -> None:
     workflow = api.workflow(transform())
@@ -85,7 +98,13 @@ def test_an_empty_body_is_an_empty_object(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["application/json", "application/json; charset=utf-8", "application/x+json", "text/plain", "application/x-www-form-urlencoded"],
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/x+json",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+    ],
 )
 def test_these_content_types_are_read_as_json(api: Api, content_type: str) -> None:
     workflow = api.workflow(transform())
@@ -223,7 +242,9 @@ def test_a_missing_scope_counts_before_an_unknown_id(api: Api) -> None:
     assert details == [{"scope": "workflows:execute"}]
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-api-key": ""}, {"x-api-key": "wfk_unknown"}, {"Authorization": "Basic eDp5"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"x-api-key": ""}, {"x-api-key": "wfk_unknown"}, {"Authorization": "Basic eDp5"}]
+)
 def test_without_a_good_key_nothing_is_answered(api: Api, headers: dict[str, str]) -> None:
     response = requests.get(f"{api.server.url}/api/v1/runs", headers=headers, timeout=10)
 

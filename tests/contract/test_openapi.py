@@ -1,24 +1,65 @@
 """What OpenAPI promises is true: generated requests, good and bad, get only the answers it tells of."""
 
-from typing import Any
-
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
 from schemathesis import Case
+from schemathesis.checks import CHECKS
 
-from live import Api
+from live import Api, failing, transform
+from stepwell.http import DIALECTS, openapi_document
+
+described = schemathesis.openapi.from_dict(openapi_document(DIALECTS))
+few = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+# Bodies that fit their schema and may be refused all the same: a schema cannot say which templates compile, which
+# credentials a provider takes, which connections exist, or that a header and a body name the same key.
+BEYOND_SCHEMA = {
+    "POST /api/v1/workflows",
+    "PUT /api/v1/workflows/{id}",
+    "PATCH /api/v1/workflows/{id}/canvas",
+    "POST /api/v1/workflows/{id}/run",
+    "POST /api/v1/workflows/{id}/secrets",
+    "PUT /api/v1/workflows/{id}/secrets/{key}",
+    "POST /api/v1/connections",
+    "PUT /api/v1/connections/{id}",
+    "POST /api/v1/admin/keys",
+}
+ACCEPTANCE = CHECKS.get_one("positive_data_acceptance")
+
+
+@described.parametrize()
+@few
+def test_every_operation_answers_as_described(case: Case, api: Api) -> None:
+    checked(case, api)
 
 
 @pytest.fixture
-def described(api: Api) -> Any:
-    return schemathesis.openapi.from_url(f"{api.server.url}/openapi.json")
+def existing(api: Api) -> dict[str, str]:
+    """An id of each kind of thing."""
+    connection = {"name": "s", "provider": "stripe", "mode": "simulator"}
+    return {
+        "workflows": api.workflow(transform()),
+        "runs": api.finish(api.workflow(failing()))["id"],
+        "connections": api.data("POST", "/connections", connection)["id"],
+        "admin": api.data("POST", "/admin/keys", {"name": "k", "scopes": ["runs:read"]})["id"],
+    }
 
 
-operations = schemathesis.pytest.from_fixture("described")
+@described.include(path_regex=r"\{id\}").parametrize()
+@few
+def test_every_operation_answers_as_described_for_things_that_exist(
+    case: Case, api: Api, existing: dict[str, str]
+) -> None:
+    case.path_parameters["id"] = existing[case.path.split("/")[3]]
+    checked(case, api, [ACCEPTANCE])  # what exists may be in a state that does not allow the call
 
 
-@operations.parametrize()
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_operation_answers_as_described(case: Case, api: Api) -> None:
-    case.call_and_validate(headers={"x-api-key": api.key}, timeout=10)
+def checked(case: Case, api: Api, unless: list[object] | None = None) -> None:
+    """Send the request and check the answer. Cursors are opaque: a made-up one is always refused."""
+    if case.query:
+        case.query.pop("cursor", None)
+    excluded = unless or ([ACCEPTANCE] if f"{case.method} {case.path}" in BEYOND_SCHEMA else [])
+    case.call_and_validate(
+        base_url=api.server.url, headers={"x-api-key": api.key}, timeout=10, excluded_checks=excluded
+    )

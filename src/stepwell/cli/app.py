@@ -1,23 +1,51 @@
 """The command line: its commands, and how an error becomes a message and an exit code."""
 
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from stepwell import __version__
-from stepwell.cli import checking, database, documents, keys, runs, workflows
-from stepwell.cli.demo import demo
+from stepwell.cli.options import STYLE
 from stepwell.cli.output import FAILED, REFUSED, complain, out
-from stepwell.cli.serving import serve
 from stepwell.client import ApiError, ClientError
 from stepwell.errors import StartupRefused, StepwellError, ValidationFailed
 
+COMMANDS = {
+    "serve": "stepwell.cli.serving:serve",
+    "demo": "stepwell.cli.demo:demo",
+    "check": "stepwell.cli.checking:check",
+    "bench": "stepwell.cli.bench:bench",
+    "workflow": "stepwell.cli.workflows:commands",
+    "run": "stepwell.cli.runs:commands",
+    "key": "stepwell.cli.keys:commands",
+    "db": "stepwell.cli.database:commands",
+    "schema": "stepwell.cli.documents:schema",
+    "openapi": "stepwell.cli.documents:openapi",
+}
+"""Where each command is. It is imported when it is used: a client's command does not wait for the server's parts."""
+
 
 class Commands(TyperGroup):
-    """The commands; an error that a user can mend is told without a traceback."""
+    """The commands of the table; an error that a user can mend is told without a traceback."""
 
-    def invoke(self, ctx: Any) -> Any:  # its type is private to Typer
+    def list_commands(self, ctx: Any) -> list[str]:  # the context's type is private to Typer
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, name: str) -> Any:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, typer.Typer):
+            command, found = found, typer.Typer(**STYLE)
+            found.command(name)(command)
+        made = typer.main.get_command(found)
+        made.name = name
+        return made
+
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except StartupRefused as error:
@@ -40,9 +68,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 it failed, 2 wrong use or refused at start.",
     cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    **STYLE,
 )
 
 
@@ -51,17 +77,6 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
     if version:
         out.print(__version__, highlight=False)
         raise typer.Exit
-
-
-app.command()(serve)
-app.command()(demo)
-app.command()(checking.check)
-app.command()(documents.schema)
-app.command()(documents.openapi)
-app.add_typer(workflows.commands, name="workflow")
-app.add_typer(runs.commands, name="run")
-app.add_typer(keys.commands, name="key")
-app.add_typer(database.commands, name="db")
 
 
 def main() -> None:

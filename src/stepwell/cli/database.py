@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from stepwell.cli.directory import DataDirectory
-from stepwell.cli.options import DataOption, settings_of
+from stepwell.cli.options import STYLE, DataOption, settings_of
 from stepwell.cli.output import FAILED, complain, say
 from stepwell.errors import StartupRefused
 from stepwell.store import sqlite
 from stepwell.store.sqlite import DirectoryLock
 
-commands = typer.Typer(help="Back up, check and migrate the database.", no_args_is_help=True)
+commands = typer.Typer(help="Back up, check and migrate the database.", no_args_is_help=True, **STYLE)
 
 
 @commands.command()
@@ -36,7 +36,11 @@ def backup(
 def check(data: DataOption = None) -> None:
     """Check every page and index of the database, also while a server runs."""
     path = DataDirectory(settings_of(data)).existing_database()
-    if problems := sqlite.check(path):
+    try:
+        problems = sqlite.check(path)
+    except StartupRefused as error:  # what cannot even be opened
+        problems = [error.message]
+    if problems:
         complain(f"{path} is damaged. Restore a backup.", problems)
         raise typer.Exit(FAILED)
     say(f"{path} is sound.")

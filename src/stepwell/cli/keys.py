@@ -8,7 +8,7 @@ import typer
 
 from stepwell import ids
 from stepwell.cli.directory import DataDirectory
-from stepwell.cli.options import DEFAULT_URL, ApiKeyOption, ConfigOption, DataOption, JsonOption, settings_of
+from stepwell.cli.options import DEFAULT_URL, STYLE, ApiKeyOption, ConfigOption, DataOption, JsonOption, settings_of
 from stepwell.cli.output import out, say, show_json, show_table
 from stepwell.client import Client, Key, NewKey
 from stepwell.clock import SystemClock, iso, parse_iso
@@ -24,6 +24,7 @@ commands = typer.Typer(
     help="Make, list and revoke API keys. Without a server these work on the data directory; while one runs on it, "
     "they call it with --url and the --api-key of an admin.",
     no_args_is_help=True,
+    **STYLE,
 )
 
 _Url = Annotated[

@@ -30,6 +30,8 @@ ApiKeyOption: TypeAlias = Annotated[
 ]
 
 DEFAULT_URL = "http://127.0.0.1:3000"
+STYLE: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "rich"}
+"""What all commands have in common."""
 
 
 def settings_of(data: Path | None = None, config: Path | None = None, **options: object) -> Settings:

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from stepwell.cli.options import DEFAULT_URL, ApiKeyOption, JsonOption, UrlOption, json_object
+from stepwell.cli.options import DEFAULT_URL, STYLE, ApiKeyOption, JsonOption, UrlOption, json_object
 from stepwell.cli.output import FAILED, json_text, say, show_json, show_table
-from stepwell.cli.watching import follow, show_run
-from stepwell.client import ApiError, Client, Restarted, Run, RunDetail, Started
+from stepwell.cli.watching import follow, show_outcome, show_run
+from stepwell.client import ApiError, Client, Restarted, Run, Started
 
-commands = typer.Typer(help="Start, watch and steer runs on a server.", no_args_is_help=True)
+commands = typer.Typer(help="Start, watch and steer runs on a server.", no_args_is_help=True, **STYLE)
 
 _COLUMNS = {
     "id": "Id",
@@ -94,7 +94,11 @@ def list_runs(
 @commands.command()
 def show(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None, as_json: JsonOption = False) -> None:
     """Show a run with its steps."""
-    _show(Client(url, api_key).runs.get(run), as_json=as_json)
+    found = Client(url, api_key).runs.get(run)
+    if as_json:
+        show_json(found)
+    else:
+        show_run(found)
 
 
 @commands.command()
@@ -158,17 +162,11 @@ def _finish(client: Client, run: str, *, as_json: bool) -> None:
         for _ in client.runs.stream(run):
             pass
         ended = client.runs.get(run)
+        show_json(ended)
     else:
         ended = follow(client, run)
-    _show(ended, as_json=as_json)
+        show_outcome(ended)
     _judge(ended.status)
-
-
-def _show(run: RunDetail, *, as_json: bool) -> None:
-    if as_json:
-        show_json(run)
-    else:
-        show_run(run)
 
 
 def _judge(status: str) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 import uvloop
+from rich.markup import escape
 
 from stepwell import __version__
 from stepwell.cli.options import ConfigOption, DataOption, settings_of
@@ -70,9 +71,7 @@ def address(settings: Settings, port: int) -> str:
 def _greet(settings: Settings, url: str) -> None:
     out.print(f"\n[bold]Stepwell {__version__}[/] listens on [cyan]{url}[/]. Ctrl-C stops it.", highlight=False)
     if settings.admin.key is None:
-        out.print(
-            f"No key yet? Stop the server, run [cyan]stepwell key create --data {settings.server.data}[/], start it "
-            "again; or start it with STEPWELL_ADMIN_KEY set.",
-            highlight=False,
-        )
+        command = f"stepwell key create --data {escape(str(settings.server.data))}"
+        hint = f"No key yet? Stop the server, run [cyan]{command}[/], start it again; or set STEPWELL_ADMIN_KEY."
+        out.print(hint, highlight=False, soft_wrap=True)
     out.print()

@@ -83,7 +83,7 @@ def follow(client: Client, run: str, expected: Sequence[str] = ()) -> RunDetail:
 
 
 def show_run(run: RunDetail) -> None:
-    """Print a run: its steps, its output or its error."""
+    """Print a run: its steps, then what came of it."""
     status = f"[{STYLES.get(run.status, 'default')}]{run.status}[/]"
     about = f"{run.workflow_id} version {run.workflow_version}, {run.trigger_type}, attempt {run.attempt}"
     out.print(f"{run.id}  {status}{_took(run.duration_ms)}  [dim]{about}[/]", highlight=False, soft_wrap=True)
@@ -98,6 +98,11 @@ def show_run(run: RunDetail) -> None:
         )
     if run.step_results:
         out.print(table)
+    show_outcome(run)
+
+
+def show_outcome(run: RunDetail) -> None:
+    """Print a run's output or its error, if it has one."""
     if run.error is not None:
         say(f"Error: {run.error.message} ({run.error.code})")
     elif run.status == "completed":

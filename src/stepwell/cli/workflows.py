@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.syntax import Syntax
 
-from stepwell.cli.options import DEFAULT_URL, ApiKeyOption, JsonOption, UrlOption, json_object
+from stepwell.cli.options import DEFAULT_URL, STYLE, ApiKeyOption, JsonOption, UrlOption, json_object
 from stepwell.cli.output import json_text, out, say, show_json, show_table
 from stepwell.client import Client, Workflow
 
-commands = typer.Typer(help="Write and read workflows on a server.", no_args_is_help=True)
+commands = typer.Typer(help="Write and read workflows on a server.", no_args_is_help=True, **STYLE)
 
 _COLUMNS = {
     "id": "Id",

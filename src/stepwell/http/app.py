@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from stepwell.auth import Principal
@@ -107,6 +108,8 @@ class _Application:
         self._dress(response, exchange)
         try:
             await response(scope, receive, send)
+        except ClientDisconnect:
+            pass  # the reader of a stream left
         except Exception as error:  # noqa: BLE001 - the edge: an answer that breaks off while it is sent
             self._fault(exchange, error)
         self._events.emit(

@@ -25,7 +25,7 @@ _HEADERS: dict[str, Json] = {
     "Retry-After": {"description": "Seconds to wait.", "schema": _WHOLE},
 }
 _REQUEST_HEADERS: dict[str, Json] = {
-    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255},
     "Last-Event-ID": {"type": "string"},
 }
 _DIALECT_TITLE = "Stepwell API"
@@ -93,9 +93,14 @@ def _operation(dialect: Dialect, route: Route, types: _Types) -> Json:
         operation["parameters"] = parameters
     if route.body is not None:
         schema = route.body_schema if route.body is dict else types.of(route.body)
-        required = bool(route.body is dict or any(required for _, _, required in types.members(route.body)))
+        required = bool(schema.get("required")) if route.body is dict else _needed(route.body, types)
         operation["requestBody"] = {"required": required, "content": {JSON: {"schema": schema}}}
     return operation
+
+
+def _needed(body: type[Any], types: _Types) -> bool:
+    """Whether an empty body, which is read as `{}`, would be refused."""
+    return any(required for _, _, required in types.members(body))
 
 
 def _parameters(route: Route, types: _Types) -> Iterator[Json]:
@@ -127,7 +132,7 @@ def _responses(dialect: Dialect, route: Route, types: _Types) -> Json:
         responses[str(answer.status)] = {
             "description": "Success",
             "headers": _headers("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
-            "content": {answer.content: {"schema": _envelope(answer, types)}},
+            "content": {answer.content: _content(answer, types)},
         }
         responses[str(answer.status)]["headers"] |= _headers(*answer.headers)
     codes = (*EVERYWHERE, *(WITH_BODY if route.body is not None else ()), *route.errors)
@@ -150,9 +155,11 @@ def _headers(*names: str) -> dict[str, Json]:
     return {name: _HEADERS[name] for name in names}
 
 
+def _content(answer: Answer, types: _Types) -> Json:
+    return {"schema": _envelope(answer, types)} if answer.content == JSON else {}
+
+
 def _envelope(answer: Answer, types: _Types) -> Json:
-    if answer.content != JSON:
-        return {"type": "string"}
     data = types.of(answer.data)
     properties: Json = {"success": {"const": True}, "data": {"type": "array", "items": data} if answer.listed else data}
     if answer.listed:

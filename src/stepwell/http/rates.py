@@ -27,6 +27,10 @@ class Rates:
         self._clock = clock
         self._windows: dict[tuple[str, str], deque[float]] = {}
 
+    def __len__(self) -> int:
+        """How many windows are kept."""
+        return len(self._windows)
+
     def take(self, caller: str, category: str, limit: int) -> Allowance:
         """Count a request, and say what is left.
 

@@ -80,7 +80,7 @@ class Route:
     body_schema: Any = None
     headers: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    exists: Handler | Callable[[AnyCall], Awaitable[None]] | None = None
+    exists: Callable[[AnyCall], Awaitable[None]] | None = None
     sheds: bool = False
     batch: bool = False
 

@@ -43,16 +43,22 @@ class Shape(Generic[T]):
             ValidationFailed: as for a body.
         """
         try:
+            if "null" in given.values():  # which the conversion would take for no value
+                self._check(_typed(given))
             return msgspec.convert(given, self.type, strict=False)
         except msgspec.ValidationError as error:
-            typed = {name: int(text) if _WHOLE.fullmatch(text) else text for name, text in given.items()}
-            self._check(typed)
+            self._check(_typed(given))
             raise ValidationFailed(INVALID, []) from error
 
     def _check(self, value: Json) -> None:
         faults = self._schema.faults(value)
         if faults:
             raise ValidationFailed(INVALID, faults)
+
+
+def _typed(given: Mapping[str, str]) -> Json:
+    """Query parameters with the types that a schema asks for."""
+    return {name: int(text) if _WHOLE.fullmatch(text) else text for name, text in given.items()}
 
 
 def _with_integers(value: Json) -> Json:

@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import apsw
 
@@ -19,6 +18,8 @@ from stepwell.store.sqlite.database import rows
 
 SECONDS = 1.0
 IN_FLIGHT = 500
+INPUT, OUTPUT = b'{"n":1,"who":"ana@example.com"}', b'{"n":4}'
+RECORD = ("success", 1, 1, 2, 1, 2, False, b'{"mapping":{"n":1}}', OUTPUT, None, None, None)
 
 
 def fsyncs_per_second(folder: Path) -> float:
@@ -93,38 +94,14 @@ class BareLoop:
             self._loop.call_soon_threadsafe(_wake, [done for _, done in batch])
 
     def _write_run(self, run: bytes) -> None:
-        started = {"workspace": self._workspace, "id": run, "workflow": self._workflow, "version": 1, "trigger": "api"}
-        nothing = ("blocked", "owner", "restarted_from", "parent", "connection", "trigger_data", "carried")
-        more = {"limited": False, "seq": 0, "attempt": 1, "input": b'{"n":1}', **dict.fromkeys(nothing)}
-        self._connection.execute(self._sql["insert_run"], started | more)
-        self._connection.executemany(self._sql["put_record"], [self._record(run, number) for number in range(3)])
-        finished = {
-            "workspace": self._workspace,
-            "run": run,
-            "epoch": 1,
-            "state": "completed",
-            "seq": 8,
-            "state_seq": 8,
-        }
-        result = {"started_at": 1, "ended_at": 2, "output": b'{"n":3}', "error": None}
-        self._connection.execute(self._sql["finish_run"], finished | result)
-
-    def _record(self, run: bytes, number: int) -> dict[str, Any]:
-        record: dict[str, Any] = {
-            "workspace": self._workspace,
-            "run": run,
-            "path": f"step-{number}",
-            "step": f"step-{number}",
-        }
-        record |= {"status": "success", "attempt": 1, "started_seq": 2 * number, "ended_seq": 2 * number + 1}
-        record |= {
-            "started_at": 1,
-            "ended_at": 2,
-            "reused": False,
-            "input": b'{"mapping":{"n":1}}',
-            "output": b'{"n":1}',
-        }
-        return record | dict.fromkeys(("error", "attempts", "data"))
+        started = (self._workspace, run, self._workflow, 1, "api", None, False, None, 0, 1, *[None] * 3, INPUT, None, None)
+        self._connection.execute(self._sql["insert_run"], started)
+        steps = (f"step-{number}" for number in range(3))
+        records = [(self._workspace, run, step, step, *RECORD) for step in steps]
+        self._connection.executemany(self._sql["put_record"], records)
+        finished = {"workspace": self._workspace, "run": run, "epoch": 1, "state": "completed", "seq": 8, "state_seq": 8}
+        result = {"started_at": 1, "ended_at": 2, "output": OUTPUT, "error": None}
+        rows(self._connection, self._sql["finish_run"], finished | result)
 
 
 def _wake(done: list["asyncio.Future[None]"]) -> None:

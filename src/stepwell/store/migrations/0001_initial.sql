@@ -126,7 +126,7 @@ CREATE INDEX runs_ended_by_workflow ON runs (workspace, workflow, state, trigger
 CREATE INDEX runs_open ON runs (workspace, state, trigger, id) WHERE ended_at IS NULL;
 CREATE INDEX runs_open_by_workflow ON runs (workspace, workflow, state, trigger, id) WHERE ended_at IS NULL;
 -- Claims, concurrency limits and what they hold back: all small.
-CREATE INDEX runs_ready ON runs (workspace, id, deaths) WHERE ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL AND state <> 'paused';
+CREATE INDEX runs_ready ON runs (workspace, id) WHERE ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL AND state <> 'paused';
 CREATE INDEX runs_limited ON runs (workspace, workflow, id) WHERE limited = 1 AND ended_at IS NULL AND blocked IS NULL;
 CREATE INDEX runs_blocked ON runs (workspace, workflow, id) WHERE blocked IS NOT NULL;
 

@@ -2,11 +2,10 @@
 -- then walk over all runs of a workspace: so the statements that list and claim name their index.
 
 -- name: insert_run
--- Store a new run.
+-- Store a new run. Positional, like put_record: binding by name costs as much again as the statement itself.
 INSERT INTO runs (workspace, id, workflow, version, state, trigger, blocked, limited, owner, epoch, seq, attempt,
                   restarted_from, parent, connection, input, trigger_data, carried)
-VALUES (:workspace, :id, :workflow, :version, 'pending', :trigger, :blocked, :limited, :owner, 1, :seq, :attempt,
-        :restarted_from, :parent, :connection, :input, :trigger_data, :carried);
+VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: take_idempotency_key
 -- Bind a key to a run, unless it is bound to one younger than the limit that still exists; its changes say which.
@@ -55,14 +54,14 @@ WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NU
 -- End a run with its result.
 UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at), owner = NULL, waits_on = NULL,
                 deaths = 0, ended_at = :ended_at, output = :output, error = :error
-WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL;
+WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL
+RETURNING limited;
 
 -- name: put_record
 -- Write a record, or what has become of it; a final one stays as it is.
 INSERT INTO records (workspace, run, path, step, status, attempt, started_seq, ended_seq, started_at, ended_at, reused,
                      input, output, error, attempts, data)
-VALUES (:workspace, :run, :path, :step, :status, :attempt, :started_seq, :ended_seq, :started_at, :ended_at, :reused,
-        :input, :output, :error, :attempts, :data)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (workspace, run, path) DO UPDATE
 SET status = excluded.status, attempt = excluded.attempt, ended_seq = excluded.ended_seq, started_at = excluded.started_at,
     ended_at = excluded.ended_at, input = excluded.input, output = excluded.output, error = excluded.error,

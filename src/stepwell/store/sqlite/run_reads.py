@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import apsw
@@ -101,14 +102,16 @@ def page(connection: apsw.Connection, wanted: RunFilter) -> list[Run]:
         "after": b"" if wanted.created_after is None else key(ids.lowest_at(wanted.created_after)),
         "limit": wanted.limit,
     }
-    newest = heapq.merge(*_seeks(connection, wanted, bindings), reverse=True)
-    found_page: list[Run] = []
-    for (run_id,) in newest:
-        if len(found_page) == wanted.limit:
-            break
-        row = rows(connection, SQL["get_listed"], {"workspace": bindings["workspace"], "run": run_id})[0]
-        found_page.append(_run(wanted.workspace, row))
-    return found_page
+    seeks = list(_seeks(connection, wanted, bindings))
+    try:
+        newest = [run_id for (run_id,) in islice(heapq.merge(*seeks, reverse=True), wanted.limit)]
+    finally:
+        for seek in seeks:
+            seek.close()  # most were not read to their end, and would hold the snapshot
+    place = {"workspace": bindings["workspace"]}
+    return [
+        _run(wanted.workspace, rows(connection, SQL["get_listed"], {**place, "run": run_id})[0]) for run_id in newest
+    ]
 
 
 def _upper_bound(wanted: RunFilter) -> bytes:
@@ -120,17 +123,17 @@ def _upper_bound(wanted: RunFilter) -> bytes:
     return min(bounds)
 
 
-def _seeks(connection: apsw.Connection, wanted: RunFilter, bindings: dict[str, Any]) -> Iterable[list[tuple[bytes]]]:
-    """The newest ids of every (state, trigger) that passes the filter, each by one seek into an index."""
+def _seeks(connection: apsw.Connection, wanted: RunFilter, bindings: dict[str, Any]) -> Iterable[apsw.Cursor]:
+    """The newest ids of every (state, trigger) that passes the filter, each by one seek into an index, read lazily."""
     if wanted.workflow is None and not wanted.states and not wanted.triggers:
-        yield rows(connection, SQL["list_all"], bindings)
+        yield connection.execute(SQL["list_all"], bindings)
         return
     suffix = "" if wanted.workflow is None else "_of_workflow"
     workflow = {} if wanted.workflow is None else {"workflow": key(wanted.workflow)}
     for state in wanted.states or tuple(RunState):
         sql = SQL[("list_ended" if state in FINAL else "list_open") + suffix]
         for trigger in wanted.triggers or TRIGGERS:
-            yield rows(connection, sql, {**bindings, **workflow, "state": state, "trigger": trigger})
+            yield connection.execute(sql, {**bindings, **workflow, "state": state, "trigger": trigger})
 
 
 def _value(connection: apsw.Connection, workspace: bytes, run: bytes, column: bytes | None) -> bytes | None:

@@ -113,24 +113,24 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
         if rows(connection, SQL["count_limited"], place)[0][0] >= run.max_concurrent:
             blocked = "concurrency"
     payloads: list[Payload] = []
-    row = {
-        "workspace": workspace,
-        "id": run_id,
-        "workflow": workflow,
-        "version": run.version,
-        "trigger": run.trigger,
-        "blocked": blocked,
-        "limited": run.max_concurrent is not None,
-        "owner": None if blocked else key_or_none(run.owner),
-        "seq": run.seq,
-        "attempt": run.attempt,
-        "restarted_from": key_or_none(run.restarted_from),
-        "parent": key_or_none(run.parent),
-        "connection": key_or_none(run.connection),
-        "input": pack(run.input, payloads),
-        "trigger_data": pack(run.trigger_data, payloads),
-        "carried": pack(run.carried, payloads),
-    }
+    row = (
+        workspace,
+        run_id,
+        workflow,
+        run.version,
+        run.trigger,
+        blocked,
+        run.max_concurrent is not None,
+        None if blocked else key_or_none(run.owner),
+        run.seq,
+        run.attempt,
+        key_or_none(run.restarted_from),
+        key_or_none(run.parent),
+        key_or_none(run.connection),
+        pack(run.input, payloads),
+        pack(run.trigger_data, payloads),
+        pack(run.carried, payloads),
+    )
     connection.execute(SQL["insert_run"], row)
     _put_records(connection, workspace, run_id, run.records, payloads)
     return Started(run.id)
@@ -150,20 +150,22 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
     }
     if commit.ended_at is not None:
         row |= {"ended_at": commit.ended_at, "output": pack(commit.output, payloads), "error": commit.error}
-        connection.execute(SQL["finish_run"], row)
+        finished = rows(connection, SQL["finish_run"], row)
+        if not finished:
+            return Committed(applied=False)
+        _put_records(connection, workspace, run, commit.records, payloads)
+        connection.execute(SQL["drop_timers"], {"workspace": workspace, "run": run})
+        limited = bool(finished[0][0])
+        return Committed(applied=True, unblocked=limited and run_ends.free_place(connection, workspace, run))
+    row["progress"] = any(record.status.final for record in commit.records)
+    if commit.suspend_at is not None:
+        row |= {"signals": commit.suspend_at, "waits_on": commit.waits_on}
+        connection.execute(SQL["suspend_run"], row)
     else:
-        row["progress"] = any(record.status.final for record in commit.records)
-        if commit.suspend_at is not None:
-            row |= {"signals": commit.suspend_at, "waits_on": commit.waits_on}
-            connection.execute(SQL["suspend_run"], row)
-        else:
-            connection.execute(SQL["advance_run"], row)
+        connection.execute(SQL["advance_run"], row)
     if not connection.changes():
         return Committed(applied=False)
     _put_records(connection, workspace, run, commit.records, payloads)
-    if commit.ended_at is not None:
-        connection.execute(SQL["drop_timers"], {"workspace": workspace, "run": run})
-        return Committed(applied=True, unblocked=run_ends.free_place(connection, workspace, run))
     for timer in commit.timers:
         bindings = {"workspace": workspace, "run": run, "path": timer.path, "kind": timer.kind, "due": timer.due}
         connection.execute(SQL["put_timer"], bindings)
@@ -173,28 +175,29 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
 def _put_records(
     connection: apsw.Connection, workspace: bytes, run: bytes, records: Sequence[Record], payloads: list[Payload]
 ) -> None:
-    for record in records:
-        connection.execute(
-            SQL["put_record"],
-            {
-                "workspace": workspace,
-                "run": run,
-                "path": record.path,
-                "step": record.step,
-                "status": record.status,
-                "attempt": record.attempt,
-                "started_seq": record.started_seq,
-                "ended_seq": record.ended_seq,
-                "started_at": record.started_at,
-                "ended_at": record.ended_at,
-                "reused": record.reused,
-                "input": pack(record.input, payloads),
-                "output": pack(record.output, payloads),
-                "error": pack(record.error, payloads),
-                "attempts": pack(record.attempts, payloads),
-                "data": pack(record.data, payloads),
-            },
+    written = [
+        (
+            workspace,
+            run,
+            record.path,
+            record.step,
+            record.status,
+            record.attempt,
+            record.started_seq,
+            record.ended_seq,
+            record.started_at,
+            record.ended_at,
+            record.reused,
+            pack(record.input, payloads),
+            pack(record.output, payloads),
+            pack(record.error, payloads),
+            pack(record.attempts, payloads),
+            pack(record.data, payloads),
         )
+        for record in records
+    ]
+    if written:
+        connection.executemany(SQL["put_record"], written)
     for payload in payloads:
         bindings = {"workspace": workspace, "run": run, "digest": payload.digest, "data": payload.data}
         connection.execute(SQL["put_payload"], bindings)

@@ -15,7 +15,7 @@ from stepwell.errors import StepwellError, StoreUnavailable
 MAX_OPERATIONS = 1000
 MAX_BYTES = 4 * 1024 * 1024
 
-# The file or the machine fails, not the operation: the others of the batch would meet the same, one wait after the other.
+# The file or the machine fails, not one operation: the others of the batch would meet the same, each after a wait.
 _STORE_FAILS = (
     apsw.FullError,
     apsw.IOError,

@@ -15,6 +15,8 @@ from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.http.sse import ServerEvent, event_stream
 from stepwell.store import Run, RunFilter
 
+LATEST_MS = (1 << 48) - 1  # an id holds no later time
+
 
 async def run_exists(call: AnyCall) -> None:
     """Raise NotFound unless the run of the path exists."""
@@ -122,9 +124,9 @@ def _times(query: requests.RunsQuery) -> tuple[int | None, int | None]:
     times: list[int | None] = []
     for name, text in (("createdAfter", query.created_after), ("createdBefore", query.created_before)):
         time_ms = None if text is None else parse_iso(text.replace(" ", "+"))  # a + of a query that was not escaped
-        if text is not None and (time_ms is None or not 0 <= time_ms < 1 << 48):
+        if text is not None and time_ms is None:
             faults.append(Fault((name,), "Expected an ISO 8601 time"))
-        times.append(time_ms)
+        times.append(None if time_ms is None else min(max(time_ms, 0), LATEST_MS))
     if faults:
         raise ValidationFailed("Invalid request", faults)
     return times[0], times[1]

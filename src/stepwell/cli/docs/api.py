@@ -1,0 +1,76 @@
+"""The reference of the HTTP API, made from the dialects' route tables."""
+
+from collections.abc import Iterator
+
+from stepwell.cli.docs.fields import field_table, table
+from stepwell.http import DIALECTS, openapi_document
+from stepwell.http.routes import Answer, Dialect, Route
+from stepwell.values import Json
+
+
+def overview() -> str:
+    """Every route of every dialect, a line each."""
+    rows = [
+        (f"`{route.method} {dialect.base}{route.path}`", route.summary, f"`{route.scope}`", f"`{route.rate}`")
+        for dialect in DIALECTS
+        for route in dialect.routes
+    ]
+    return table(("Route", "", "Scope", "Rate category"), rows)
+
+
+def routes() -> str:
+    """Every route with what it takes, answers and refuses."""
+    schemas = _schemas()
+    return "\n\n".join(_route(dialect, route, schemas) for dialect in DIALECTS for route in dialect.routes)
+
+
+def objects() -> str:
+    """What the answers consist of."""
+    inlined = {type_.__name__ for type_ in _inlined()}
+    return "\n\n".join(
+        f"### {name}\n\n{schema.get('description', '')}\n\n{field_table(schema)}"
+        for name, schema in sorted(_schemas().items())
+        if name not in inlined
+    )
+
+
+def codes() -> str:
+    """The code of every refusal, with its status."""
+    rows = [(f"`{code}`", str(status)) for dialect in DIALECTS for code, status in dialect.statuses.items()]
+    return table(("Code", "Status"), rows)
+
+
+def _schemas() -> dict[str, Json]:
+    schemas: dict[str, Json] = openapi_document(DIALECTS)["components"]["schemas"]
+    return schemas
+
+
+def _inlined() -> Iterator[type]:
+    for dialect in DIALECTS:
+        for route in dialect.routes:
+            yield from (type_ for type_ in (route.query, route.body) if type_ is not None)
+
+
+def _route(dialect: Dialect, route: Route, schemas: dict[str, Json]) -> str:
+    parts = [f"### {route.method} {dialect.base}{route.path}", f"{route.summary}."]
+    if route.headers:
+        parts.append(f"Headers: {', '.join(f'`{name}`' for name in route.headers)}.")
+    if route.query is not None:
+        parts += ["Query:", field_table(schemas[route.query.__name__])]
+    if route.body is dict:
+        parts.append("Body: a [definition](workflows.md), or the fields of it that are to change.")
+    elif route.body is not None:
+        parts += ["Body:", field_table(schemas[route.body.__name__])]
+    parts.append(f"Answers {' or '.join(map(_answer, route.answers))}.")
+    if route.errors:
+        refused = ", ".join(f"`{code}` ({dialect.statuses[code]})" for code in route.errors)
+        parts.append(f"Refuses with {refused}{'; sheds load' if route.sheds else ''}.")
+    return "\n\n".join(parts)
+
+
+def _answer(answer: Answer) -> str:
+    if answer.content != "application/json":
+        return f"`{answer.status}` with `{answer.content}`"
+    name = answer.data.__name__
+    link = f"[{name}](#{name.lower()})"
+    return f"`{answer.status}` with {f'a page of {link}' if answer.listed else link}"

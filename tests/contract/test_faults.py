@@ -1,0 +1,48 @@
+"""A fault of the server: told without its words, logged with the request's id. Source: LoopFour contract 1.4."""
+
+import dataclasses
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from live import Api
+from stepwell.auth import Principal
+from stepwell.clock import SystemClock
+from stepwell.events import Events
+from stepwell.http import create_app
+from stepwell.services import Metrics
+from stepwell.settings import Settings
+from stepwell.values import decode
+
+
+class Broken:
+    """An authenticator that fails in a way nobody foresaw."""
+
+    async def authenticate(self, text: str | None) -> Principal:
+        raise RuntimeError("no such table: keys")
+
+
+async def test_a_fault_is_told_without_its_words_and_logged_with_the_request_id(api: Api) -> None:
+    told: list[tuple[str, Mapping[str, Any]]] = []
+    core = dataclasses.replace(api.server.parts.core, authenticator=Broken())  # type: ignore[arg-type]
+    events = Events([lambda name, fields: told.append((name, fields))])
+    app = create_app(core, Settings(), events, SystemClock(), Metrics())
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"x-api-key", b"k"), (b"x-request-id", b"mine")]
+    scope = {"type": "http", "method": "GET", "path": "/api/v1/runs", "query_string": b"", "headers": headers}
+    await app(scope, receive, send)
+
+    head, body = sent
+    error = {"code": "INTERNAL_ERROR", "message": "Internal server error"}
+    assert (head["status"], decode(body["body"])) == (500, {"success": False, "error": error})
+    assert (b"x-request-id", b"mine") in head["headers"]
+    fault, request = told
+    assert (fault[0], fault[1]["request"]) == ("http.fault", "mine")
+    assert "no such table" in fault[1]["error"]
+    assert (request[0], request[1]["status"]) == ("http.request", 500)
