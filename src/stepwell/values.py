@@ -56,10 +56,11 @@ def decode(data: bytes | str) -> Json:
         raise
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError, ArithmeticError) as error:
         raise InvalidJson(str(error)) from None
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
-        check_depth(value)
-    if _LONG_NUMBER.search(raw):
-        _check_integers(value)
+    if len(raw) > MAX_DEPTH:  # shorter text can neither nest so deep nor hold so long a number
+        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+            check_depth(value)
+        if _LONG_NUMBER.search(raw):
+            _check_integers(value)
     return value
 
 

@@ -1,6 +1,7 @@
 """Clients of a server that may be gone at any moment: they repeat a start until it is acknowledged."""
 
 import asyncio
+import io
 import itertools
 import random
 import time
@@ -12,6 +13,7 @@ from typing import Any, Self, TypeVar
 import aiohttp
 
 from stepwell.clock import iso
+from stepwell.values import encode
 
 ADMIN_KEY = "wfk_admin-key-of-the-acceptance-tests"
 SETTINGS = {
@@ -65,8 +67,8 @@ class Api:
         async with self._session.request(
             method,
             f"{self.url}/api/v1{path}",
-            json=body,
-            headers={} if key is None else {"Idempotency-Key": key},
+            data=None if body is None else io.BytesIO(encode(body)),
+            headers={"Content-Type": "application/json"} | ({} if key is None else {"Idempotency-Key": key}),
             timeout=aiohttp.ClientTimeout(timeout_s),
         ) as answer:
             return Answer(answer.status, answer.headers, await answer.json())

@@ -84,7 +84,7 @@ async def test_a_full_disk_refuses_starts_and_runs_go_on_by_themselves_when_ther
     await api.all_ended()
     _each_effect_has_one_key(upstream, "/slow/pay")
     _each_effect_has_one_key(upstream, "/charge/pay")
-    assert {times for times in upstream.repeats("/charge/pay").values()} == {1}
+    assert set(upstream.repeats("/charge/pay").values()) == {1}
 
 
 async def test_a_server_killed_on_a_full_disk_loses_no_acknowledged_start(place: Place, upstream: Upstream) -> None:
@@ -380,13 +380,14 @@ async def test_a_failing_upstream_fails_the_run_with_its_words(place: Place, ups
 
 async def test_the_second_of_two_answers_never_answers_another_request(place: Place, upstream: Upstream) -> None:
     _, api = await place.serve(), place.api
-    steps = [api_step(f"pay-{n}", f"{upstream.url}/twice/pay-{n}") for n in range(5)]
-    workflow = await api.publish("twice", *steps)
+    workflow = await api.publish("twice", api_step("pay", f"{upstream.url}/twice/pay"))
+    first = await api.start(workflow)
+    assert (await api.final(first))["output"]["data"]["key"] == f"{first}:pay"
 
-    for run in [await api.start(workflow) for _ in range(5)]:
-        results = (await api.final(run))["stepResults"]
-        keys = [result["output"]["data"]["key"] for result in results]
-        assert keys == [f"{run}:pay-{n}" for n in range(5)]
+    upstream.answer_again()
+    second = await api.start(workflow)
+
+    assert (await api.final(second))["output"]["data"]["key"] == f"{second}:pay"
 
 
 # -- the clients

@@ -30,7 +30,7 @@ class Upstream:
     """Creates charges; a repeated `Idempotency-Key` gets the first answer again. A path's first segment is its mode:
 
     `/charge` works, `/flaky` answers 503 to every third request, `/error` answers 500, `/slow` waits for `release`,
-    `/lost` closes the connection when the work is done, `/twice` sends its answer twice.
+    `/lost` closes the connection when the work is done, `/twice` sends its answer again on `answer_again`.
     """
 
     def __init__(self, port: int = 0) -> None:
@@ -40,6 +40,7 @@ class Upstream:
         self.release = asyncio.Event()
         self._arrived = asyncio.Condition()
         self._charges: dict[str | None, str] = {}
+        self._answered: list[tuple[asyncio.Transport, bytes]] = []  # in the mode twice
         self._flaky = 0
         self._runner: web.AppRunner | None = None
 
@@ -71,6 +72,11 @@ class Upstream:
         async with asyncio.timeout(timeout_s), self._arrived:
             await self._arrived.wait_for(true)
 
+    def answer_again(self) -> None:
+        """Send every answer of the mode twice once more, on the connection that had asked for it."""
+        for transport, answer in self._answered:
+            transport.write(answer)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         key = request.headers.get("Idempotency-Key")
@@ -91,5 +97,5 @@ class Upstream:
             request.transport.abort()
         if request.transport is not None and mode == "twice":
             head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n"
-            request.transport.write((head + answer).encode())
+            self._answered.append((request.transport, (head + answer).encode()))
         return web.Response(text=answer, content_type="application/json")

@@ -1,19 +1,18 @@
 """Attempts of effects: the running record before each, the time limit, back-off, and what a failure leaves."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, cast
 
 from stepwell import values
-from stepwell.clock import Clock, iso
+from stepwell.clock import iso
 from stepwell.definitions import Step
 from stepwell.engine import carried
+from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal, encode_output
-from stepwell.engine.ports import Environment, SecretBox
+from stepwell.engine.ports import SecretBox
 from stepwell.errors import StepError, StoreUnavailable
-from stepwell.events import Events
 from stepwell.states import RecordStatus
-from stepwell.steps import Call, ChosenConnection, EffectType, Ports
+from stepwell.steps import Call, ChosenConnection, EffectType
 from stepwell.store import Record
 from stepwell.values import Json
 
@@ -25,25 +24,10 @@ DEFAULT_TIMEOUT_MS = 30_000
 class Attempts:
     """The attempts of one walk's effects."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        environment: Environment,
-        secrets: SecretBox,
-        ports: Ports,
-        clock: Clock,
-        events: Events,
-        random: Callable[[], float],
-        output_limit: int,
-    ) -> None:
+    def __init__(self, journal: Journal, secrets: SecretBox, gear: Gear) -> None:
         self._journal = journal
-        self._environment = environment
         self._secrets = secrets
-        self._ports = ports
-        self._clock = clock
-        self._events = events
-        self._random = random
-        self._output_limit = output_limit
+        self._gear = gear
         self._carried = carried.decode(journal.run.carried)
 
     async def advance(
@@ -74,7 +58,7 @@ class Attempts:
             output = await self._perform(step, record)
         except StepError as error:
             return self._failed(step, record, error)
-        return self._close(step, path, self._clock.now_ms(), output=output)
+        return self._close(step, path, self._gear.clock.now_ms(), output=output)
 
     async def _open(self, step: Step, path: str, scope: dict[str, Any], now: int) -> Record:
         """The first running record: what every attempt will send, resolved once."""
@@ -84,7 +68,7 @@ class Attempts:
         connection = None
         if need is not None:
             run = self._journal.run
-            connection = await self._environment.choose_connection(run.workspace, need, run.connection)
+            connection = await self._gear.environment.choose_connection(run.workspace, need, run.connection)
         raw = values.encode(config)
         operation = self._carried.operation_id(path, raw) or f"run_{self._journal.run.id}:{path}"
         data: dict[str, Json] = {"operation": operation, "now": now, "began": now}
@@ -120,24 +104,24 @@ class Attempts:
         config = self._journal.value(record.input)
         try:
             async with asyncio.timeout(call.timeout_s):
-                output = await cast(EffectType, step.type).perform(step.program, config, call, self._ports)
-            return encode_output(self._secrets.hide(output), self._output_limit)
+                output = await cast(EffectType, step.type).perform(step.program, config, call, self._gear.ports)
+            return encode_output(self._secrets.hide(output), self._gear.limits.step_output_bytes)
         except TimeoutError:
             message = f"The step took longer than {timeout_ms} ms"
             raise StepError(message, kind="timeout", retryable=True, outcome_unknown=True) from None
         except (StepError, StoreUnavailable):
             raise
         except Exception as error:  # a fault of ours must not take the other runs down
-            self._events.emit("step.fault", run=run.id, path=record.path, error=repr(error))
+            self._gear.events.emit("step.fault", run=run.id, path=record.path, error=repr(error))
             raise StepError("Internal error while performing the step") from error
 
     def _failed(self, step: Step, record: Record, error: StepError) -> Record | None:
-        now = self._clock.now_ms()
+        now = self._gear.clock.now_ms()
         attempts = self._with_failure(record, now, error)
         tried = sum(attempt["error"]["code"] != INTERRUPTED for attempt in values.decode(attempts))
         if not error.retryable or tried >= step.retry.max_attempts:
             return self._close(step, record.path, now, error=error)
-        delay = step.retry.delay_ms(tried, self._random)
+        delay = step.retry.delay_ms(tried, self._gear.random)
         due = now + max(delay, min(error.retry_after_ms or 0, LONGEST_RETRY_AFTER_MS))
         self._journal.set_timer(record.path, "retry", due)
         self._journal.write(
@@ -148,7 +132,7 @@ class Attempts:
             attempts=attempts,
             error=values.encode(self._hidden(error)),
         )
-        self._events.emit(
+        self._gear.events.emit(
             "step.retried", run=self._journal.run.id, path=record.path, attempt=record.attempt, due=iso(due)
         )
         return None
@@ -164,7 +148,7 @@ class Attempts:
         self, step: Step, path: str, now: int, *, output: bytes | None = None, error: StepError | None = None
     ) -> Record:
         status = RecordStatus.SUCCESS if error is None else RecordStatus.ERROR
-        self._events.emit("step.finished", run=self._journal.run.id, path=path, status=str(status))
+        self._gear.events.emit("step.finished", run=self._journal.run.id, path=path, status=str(status))
         if error is None:
             return self._journal.write(path, step.id, status, now, output=output, error=None)
         shown = self._hidden(error) | ({"outcomeUnknown": True} if error.outcome_unknown else {})

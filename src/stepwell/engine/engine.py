@@ -9,7 +9,8 @@ import msgspec
 from stepwell import values
 from stepwell.clock import Clock
 from stepwell.definitions import Plan
-from stepwell.engine.attempts import INTERRUPTED, Attempts
+from stepwell.engine.attempts import INTERRUPTED
+from stepwell.engine.gear import Gear, Limits
 from stepwell.engine.journal import Journal, Refused
 from stepwell.engine.ports import Environment, NoSecrets
 from stepwell.engine.timers import Timers
@@ -27,14 +28,6 @@ RELEASE_PAGE = 2000
 DEATHS_TO_FAIL = 3
 SUSPECT_ALONE_S = 10.0  # so long a run that processes died on has the process for itself
 PROBE_S = 1.0  # between attempts to write to a store that failed
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """Bounds of the engine; settings of the section `engine` and `limits`."""
-
-    max_active_runs: int = 1000
-    max_open_runs: int = 100_000
-    step_output_bytes: int = 10 * 1024 * 1024
 
 
 class Engine:
@@ -55,11 +48,9 @@ class Engine:
         self.watchers = Watchers()
         self._store = store
         self._environment = environment
-        self._ports = ports
         self._clock = clock
         self._events = events
         self._limits = limits or Limits()
-        self._random = random
         self._active: dict[str, asyncio.Task[None]] = {}
         self._held: list[Claim] = []  # runs of ours whose walk ended because the store failed
         self._failing = False  # the last write failed
@@ -68,6 +59,7 @@ class Engine:
         self._stopping = False
         self.started = asyncio.Event()  # a run was started; whoever waits for that clears it
         self._work = asyncio.Event()  # something may be claimed, or it is time to stop
+        self._gear = Gear(environment, ports, clock, events, self._limits, random, lambda: self._stopping)
         self.timers = Timers(store, clock, events, self._timer_fired)
 
     # -- what callers ask for
@@ -246,15 +238,7 @@ class Engine:
         self._walk(claim, loaded, plan)
 
     def _walk(self, claim: Claim, loaded: Loaded, plan: Plan) -> None:
-        task = asyncio.get_running_loop().create_task(self._guarded(claim, loaded, plan))
-        self._active[claim.run] = task
-        task.add_done_callback(lambda done: self._walked(claim.run, done))
-
-    def _walked(self, run: str, task: asyncio.Task[None]) -> None:
-        if self._active.get(run) is task:
-            del self._active[run]
-        if len(self._active) == self._limits.max_active_runs - 1:
-            self._work.set()
+        self._active[claim.run] = asyncio.get_running_loop().create_task(self._guarded(claim, loaded, plan))
 
     async def _guarded(self, claim: Claim, loaded: Loaded, plan: Plan) -> None:
         journal = Journal(self._store, loaded, claim.epoch, self._committed)
@@ -267,6 +251,15 @@ class Engine:
             self._store_failed(error)
         except Exception as error:  # noqa: BLE001 - a fault in one walk must not take the others down
             self._events.emit("run.crashed", run=claim.run, error=repr(error))
+        finally:
+            self._left(claim.run)
+
+    def _left(self, run: str) -> None:
+        """A walk is over: its task leaves the active ones, and if that makes room, more may be claimed."""
+        if self._active.get(run) is asyncio.current_task():
+            del self._active[run]
+        if len(self._active) == self._limits.max_active_runs - 1:
+            self._work.set()
 
     async def _walk_to_end(self, journal: Journal, plan: Plan) -> None:
         run = journal.run
@@ -281,12 +274,7 @@ class Engine:
             journal.begin(self._clock.now_ms())
             await self._finish(journal, Finished(RunState.FAILED, None, values.encode(error.as_json())))
             return
-        name = plan.document["name"]
-        limit = self._limits.step_output_bytes
-        attempts = Attempts(
-            journal, self._environment, secrets, self._ports, self._clock, self._events, self._random, limit
-        )
-        walk = Walk(journal, plan, name, secrets, attempts, self._clock, self._events, limit, lambda: self._stopping)
+        walk = Walk(journal, plan, secrets, self._gear)
         finished = await walk.run()
         if finished is None:
             self._events.emit("run.suspended", run=run.id)
@@ -351,7 +339,7 @@ class Engine:
         self._work.set()
 
     def _drop(self, run: str) -> None:
-        if task := self._active.get(run):
+        if task := self._active.pop(run, None):
             task.cancel()
 
 

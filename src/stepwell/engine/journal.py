@@ -77,16 +77,19 @@ class Journal:
         before = self._records.get(path)
         if before is None:
             self._seq += 1
-            fields = {"attempt": 1, "started_at": now, "started_seq": self._seq} | fields
+            fields.setdefault("attempt", 1)
+            fields.setdefault("started_at", now)
+            fields["started_seq"] = self._seq
         if status.final:
             self._seq += status is not RecordStatus.SKIPPED
-            fields |= {"ended_at": now, "ended_seq": self._seq}
+            fields["ended_at"] = now
+            fields["ended_seq"] = self._seq
         if before is None:
             record = Record(path=path, step=step, status=status, **fields)
         else:
             record = msgspec.structs.replace(before, status=status, **fields)
+            self._outputs.pop(path, None)
         self._records[path] = record
-        self._outputs.pop(path, None)
         self._unwritten[path] = record
         return record
 
@@ -103,12 +106,14 @@ class Journal:
         """Many records wait to be written."""
         return len(self._unwritten) >= FLUSH_RECORDS
 
-    def last_success(self) -> Json:
-        """The output of the step that succeeded last; None if none did."""
-        done = [each for each in self._records.values() if each.status is RecordStatus.SUCCESS and each.output]
-        if not done:
-            return None
-        return self.output(max(done, key=lambda record: record.ended_seq or 0).path)
+    def last_success(self) -> bytes | None:
+        """The output, as JSON text, of the step that succeeded last; None if none did."""
+        last: Record | None = None
+        for record in self._records.values():
+            succeeded = record.status is RecordStatus.SUCCESS and record.output is not None
+            if succeeded and (last is None or (record.ended_seq or 0) > (last.ended_seq or 0)):
+                last = record
+        return last.output if last else None
 
     async def flush(self) -> None:
         """The barrier: when this returns, everything recorded so far is durable.

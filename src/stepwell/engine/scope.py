@@ -1,5 +1,6 @@
 """What the expressions of a run see: its input, its steps, and the rest of the names of the LoopFour contract 6.2."""
 
+from collections.abc import Callable
 from typing import Any
 
 from stepwell.clock import iso
@@ -80,20 +81,44 @@ class Moment:
         return iso(self._time_ms)
 
 
-def run_scope(journal: Journal, plan: Plan, workflow_name: str, secrets: SecretBox) -> dict[str, Any]:
+class Lazy:
+    """A value that is made when something reads it."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[], dict[str, Json]]) -> None:
+        self._make = make
+
+    def lookup(self, segment: str | int) -> Any:
+        value = self._make()
+        return value[segment] if isinstance(segment, str) and segment in value else MISSING
+
+    def plain(self) -> Json:
+        return self._make()
+
+
+def run_scope(journal: Journal, plan: Plan, secrets: SecretBox) -> dict[str, Any]:
     """The names that stay the same for the whole walk; `now` and what loops set are added step by step."""
     run = journal.run
     public_id = f"run_{run.id}"
-    started = Moment(journal.started_at or 0)
     given = journal.value(run.input)
-    arrived = journal.value(run.trigger_data) or {}
+
+    def of_run() -> dict[str, Json]:
+        return {"id": public_id, "startedAt": iso(journal.started_at or 0), "attempt": run.attempt}
+
+    def of_workflow() -> dict[str, Json]:
+        return {"id": f"wf_{run.workflow}", "name": plan.document["name"], "version": run.version}
+
+    def of_trigger() -> dict[str, Json]:
+        return {"type": run.trigger, "body": given, **(journal.value(run.trigger_data) or {})}
+
     return {
         "input": given,
         "steps": StepsView(journal),
-        "run": {"id": public_id, "startedAt": started, "attempt": run.attempt},
+        "run": Lazy(of_run),
         "runId": public_id,
-        "workflow": {"id": f"wf_{run.workflow}", "name": workflow_name, "version": run.version},
-        "trigger": {"type": run.trigger, "body": given, **arrived},
+        "workflow": Lazy(of_workflow),
+        "trigger": Lazy(of_trigger),
         "variables": plan.variables,
         "secrets": secrets.markers,
     }

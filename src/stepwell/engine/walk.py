@@ -2,21 +2,19 @@
 restarting are the same walk over a journal that is already partly filled."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, cast
 
 from stepwell import values
-from stepwell.clock import Clock
 from stepwell.definitions import Block, Kind, OnError, Plan, Step
 from stepwell.engine import carried
 from stepwell.engine.attempts import Attempts
+from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal, encode_output
 from stepwell.engine.ports import SecretBox
 from stepwell.engine.scope import Moment, run_scope
 from stepwell.errors import StepError
-from stepwell.events import Events
 from stepwell.states import RecordStatus, RunState
 from stepwell.steps import DecidingType, PureType, WaitType
 from stepwell.store import Record
@@ -59,27 +57,12 @@ class Finished:
 class Walk:
     """One walk of one run."""
 
-    def __init__(
-        self,
-        journal: Journal,
-        plan: Plan,
-        workflow_name: str,
-        secrets: SecretBox,
-        attempts: Attempts,
-        clock: Clock,
-        events: Events,
-        output_limit: int,
-        stopping: Callable[[], bool],
-    ) -> None:
+    def __init__(self, journal: Journal, plan: Plan, secrets: SecretBox, gear: Gear) -> None:
         self._journal = journal
         self._plan = plan
-        self._clock = clock
-        self._attempts = attempts
         self._secrets = secrets
-        self._workflow_name = workflow_name
-        self._events = events
-        self._output_limit = output_limit
-        self._stopping = stopping
+        self._gear = gear
+        self._attempts = Attempts(journal, secrets, gear)
         self._carried = carried.decode(journal.run.carried)
         self._scope: dict[str, Any] = {}
         self._turn = 0
@@ -92,8 +75,8 @@ class Walk:
             StoreUnavailable: nothing can be committed; the run stays as it is in the store.
             Paused: the process stops; what was recorded is durable.
         """
-        self._journal.begin(self._clock.now_ms())
-        self._scope = run_scope(self._journal, self._plan, self._workflow_name, self._secrets)
+        self._journal.begin(self._gear.clock.now_ms())
+        self._scope = run_scope(self._journal, self._plan, self._secrets)
         timeout_ms = self._plan.settings.timeout_ms
         if timeout_ms is not None and not self._journal.waits("", "timeout"):
             self._journal.set_timer("", "timeout", (self._journal.started_at or 0) + timeout_ms)
@@ -169,14 +152,14 @@ class Walk:
 
     async def _advance(self, step: Step, path: str, record: Record | None) -> Record | None:
         """Run what a path still has to do; its final record, or None if it waits."""
-        if self._stopping():
+        if self._gear.stopping():
             raise Paused
         self._turn += 1
         if self._turn % STEPS_PER_TURN == 0:
             await asyncio.sleep(0)
         if self._journal.crowded:
             await self._journal.flush()
-        now = self._clock.now_ms()
+        now = self._gear.clock.now_ms()
         scope = self._scope
         scope["now"] = Moment(now)  # read before the next step begins: whatever a step resolves, it resolves at once
         if record is None and step.when is not None:
@@ -197,7 +180,7 @@ class Walk:
     def _compute(self, step: Step, path: str, scope: dict[str, Any], now: int) -> Record:
         try:
             config, output = cast(PureType, step.type).evaluate(step.program, scope)
-            recorded: bytes | None = encode_output(output, self._output_limit)
+            recorded: bytes | None = encode_output(output, self._gear.limits.step_output_bytes)
         except StepError as error:
             return self._fail(step, path, now, error)
         if step.type.kind is Kind.END:  # it has no output; whether it ended the run is its status
@@ -206,7 +189,7 @@ class Walk:
             recorded = None
         raw = values.encode(config)
         record = self._journal.write(path, step.id, RecordStatus.SUCCESS, now, input=raw, output=recorded)
-        self._events.emit("step.finished", run=self._journal.run.id, path=path, status="success")
+        self._gear.events.emit("step.finished", run=self._journal.run.id, path=path, status="success")
         return record
 
     def _wait(self, step: Step, path: str, record: Record | None, scope: dict[str, Any], now: int) -> Record | None:
@@ -230,7 +213,7 @@ class Walk:
 
     def _fail(self, step: Step, path: str, now: int, error: StepError) -> Record:
         fallback = None if step.fallback is None else values.encode(step.fallback)
-        self._events.emit("step.finished", run=self._journal.run.id, path=path, status="error")
+        self._gear.events.emit("step.finished", run=self._journal.run.id, path=path, status="error")
         return self._journal.write(
             path, step.id, RecordStatus.ERROR, now, error=values.encode(error.as_json()), output=fallback
         )
@@ -250,7 +233,7 @@ class Walk:
             skipped += step.branches.skip_then
         if taken is not False:
             skipped += step.branches.skip_otherwise
-        now = self._clock.now_ms()
+        now = self._gear.clock.now_ms()
         for other in skipped:
             if self._journal.get(prefix + other.id) is None:
                 self._skip(other, prefix + other.id, now)
@@ -265,14 +248,16 @@ class Walk:
     def _complete(self) -> Finished:
         """The run's output by the LoopFour contract 5.4."""
         if self._plan.output is not None:
-            self._scope["now"] = Moment(self._clock.now_ms())
+            self._scope["now"] = Moment(self._gear.clock.now_ms())
             try:
                 output = self._plan.output.render(self._scope)
             except StepError as error:
                 return Finished(RunState.FAILED, None, values.encode(error.as_json()))
         else:
-            output = self._journal.last_success()
-            output = {} if output is None else output
+            last = self._journal.last_success()
+            if last is not None and last[:1] == b"{" and self._plan.output_schema is None:
+                return Finished(RunState.COMPLETED, last, None)
+            output = {} if last is None else values.decode(last)
         if not isinstance(output, dict):
             output = {"result": output}
         if self._plan.output_schema is not None and (faults := self._plan.output_schema.faults(output)):

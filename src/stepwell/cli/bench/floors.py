@@ -94,12 +94,34 @@ class BareLoop:
             self._loop.call_soon_threadsafe(_wake, [done for _, done in batch])
 
     def _write_run(self, run: bytes) -> None:
-        started = (self._workspace, run, self._workflow, 1, "api", None, False, None, 0, 1, *[None] * 3, INPUT, None, None)
+        started = (
+            self._workspace,
+            run,
+            self._workflow,
+            1,
+            "api",
+            None,
+            False,
+            None,
+            0,
+            1,
+            *[None] * 3,
+            INPUT,
+            None,
+            None,
+        )
         self._connection.execute(self._sql["insert_run"], started)
         steps = (f"step-{number}" for number in range(3))
         records = [(self._workspace, run, step, step, *RECORD) for step in steps]
         self._connection.executemany(self._sql["put_record"], records)
-        finished = {"workspace": self._workspace, "run": run, "epoch": 1, "state": "completed", "seq": 8, "state_seq": 8}
+        finished = {
+            "workspace": self._workspace,
+            "run": run,
+            "epoch": 1,
+            "state": "completed",
+            "seq": 8,
+            "state_seq": 8,
+        }
         result = {"started_at": 1, "ended_at": 2, "output": OUTPUT, "error": None}
         rows(self._connection, self._sql["finish_run"], finished | result)
 

@@ -1,7 +1,7 @@
 """Workflows, their versions and secrets in SQLite."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import apsw
 
@@ -14,7 +14,11 @@ from stepwell.store.sqlite.codec import key, text
 from stepwell.store.sqlite.database import Database
 
 SQL = load("workflows.sql")
+MAX_FOUND = 1000
 _HIGHEST = b"\xff" * 16
+
+T = TypeVar("T")
+A = TypeVar("A")
 
 
 class SqliteWorkflows:
@@ -22,31 +26,46 @@ class SqliteWorkflows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._found: dict[tuple[str, str], Workflow] = {}  # by workspace and reference; nobody else writes the file
+
+    async def _write(self, run: Callable[[apsw.Connection, A], T], argument: A, *, size: int = 0) -> T:
+        try:
+            return await self._database.write(run, argument, size=size)
+        finally:
+            self._found.clear()  # before whoever asked for the change is answered
 
     async def create(self, workflow: Workflow, document: bytes, created_by: str) -> None:
         row = {**_columns(workflow), "document": document, "created_by": created_by}
-        await self._database.write(_create, row, size=len(document))
+        await self._write(_create, row, size=len(document))
 
     async def save(self, changed: Workflow, document: bytes | None, created_by: str, *, seen: int) -> bool:
         row = {**_columns(changed), "document": document, "created_by": created_by, "seen": seen}
-        return await self._database.write(_save, row, size=len(document or b""))
+        return await self._write(_save, row, size=len(document or b""))
 
     async def set_status(
         self, workspace: str, workflow: str, status: WorkflowStatus, allowed: frozenset[WorkflowStatus], now: int
     ) -> bool:
         bindings = {"workspace": key(workspace), "id": key(workflow), "status": status, "now": now}
-        return await self._database.write(_set_status, (bindings, allowed))
+        return await self._write(_set_status, (bindings, allowed))
 
     async def put_secret(self, workspace: str, workflow: str, secret: Secret, *, replace: bool) -> bool:
         bindings = {"workspace": key(workspace), "id": key(workflow), "name": secret.name, "sealed": secret.sealed}
         name = "replace_secret" if replace else "insert_secret"
-        return await self._database.write(_change, (name, {**bindings, "updated_at": secret.updated_at}))
+        return await self._write(_change, (name, {**bindings, "updated_at": secret.updated_at}))
 
     async def delete_secret(self, workspace: str, workflow: str, name: str) -> bool:
         bindings = {"workspace": key(workspace), "id": key(workflow), "name": name}
-        return await self._database.write(_change, ("delete_secret", bindings))
+        return await self._write(_change, ("delete_secret", bindings))
 
     async def get(self, workspace: str, reference: str) -> Workflow | None:
+        found = self._found.get((workspace, reference))
+        if found is None and (found := self._read(workspace, reference)) is not None:
+            if len(self._found) >= MAX_FOUND:
+                self._found.clear()
+            self._found[workspace, reference] = found
+        return found
+
+    def _read(self, workspace: str, reference: str) -> Workflow | None:
         scope = {"workspace": key(workspace)}
         uuid = ids.parse(reference)
         rows = self._database.read(SQL["get_workflow"], {**scope, "id": key(uuid)}) if uuid else []

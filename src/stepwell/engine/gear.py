@@ -1,0 +1,32 @@
+"""The gear: what every walk of an engine works with."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from stepwell.clock import Clock
+from stepwell.engine.ports import Environment
+from stepwell.events import Events
+from stepwell.steps import Ports
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bounds of the engine; settings of the section `engine` and `limits`."""
+
+    max_active_runs: int = 1000
+    max_open_runs: int = 100_000
+    step_output_bytes: int = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Gear:
+    """The surroundings of a walk. `stopping` says that the process wants to stop."""
+
+    environment: Environment
+    ports: Ports
+    clock: Clock
+    events: Events
+    limits: Limits
+    random: Callable[[], float]
+    stopping: Callable[[], bool]
