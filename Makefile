@@ -38,5 +38,4 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --python-version 3.11 --extra dev --output-file requirements.lock pyproject.toml
 
 docs: setup
-	$(BIN)/stepwell schema --output docs/workflow.schema.json
-	$(BIN)/stepwell openapi --output docs/openapi.json
+	@$(BIN)/python -m stepwell.cli.docs docs

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from typing import Protocol
 
 from stepwell.clock import Clock
@@ -17,22 +18,35 @@ class Ids(Protocol):
         ...
 
 
+class RandomHex:
+    """Hex digits from the system's source; one call of the system serves many takers."""
+
+    def __init__(self, digits: int) -> None:
+        """`digits` are handed out at a time; a divisor of 2048."""
+        self._digits = digits
+        self._left: Iterator[str] = iter(())
+
+    def take(self) -> str:
+        """Digits that nobody has had."""
+        for part in self._left:
+            return part
+        text = os.urandom(1024).hex()
+        self._left = (text[at : at + self._digits] for at in range(0, 2048, self._digits))
+        return next(self._left)
+
+
 class TimeOrderedIds:
     """UUIDv7 from a clock; within one millisecond, or when the clock goes back, a counter keeps the order."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last = 0  # 48 bits of time and 12 of counter
-        self._random = ""  # hex digits: one call of the system serves many ids
-        self._used = 0
+        self._random = RandomHex(16)
 
     def new(self) -> str:
         stamp = max(self._clock.now_ms() << 12, self._last + 1)
         self._last = stamp
-        if self._used == len(self._random):
-            self._random, self._used = os.urandom(1024).hex(), 0
-        tail = self._random[self._used : self._used + 16]
-        self._used += 16
+        tail = self._random.take()
         variant = "89ab"[int(tail[0], 16) & 3]
         head = f"{stamp >> 12:012x}"
         return f"{head[:8]}-{head[8:]}-7{stamp & 0xFFF:03x}-{variant}{tail[1:4]}-{tail[4:16]}"

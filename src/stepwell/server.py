@@ -29,6 +29,7 @@ from stepwell.core import (
     ensure_first_workspace,
 )
 from stepwell.engine import Engine, Limits
+from stepwell.errors import StartupRefused
 from stepwell.events import Events, Sink
 from stepwell.http import App, create_app
 from stepwell.ids import TimeOrderedIds
@@ -37,6 +38,8 @@ from stepwell.settings import Settings
 from stepwell.steps import STEP_TYPES, Ports
 from stepwell.store import Store
 from stepwell.store.sqlite import FILE_NAME, DirectoryLock, SqliteStore
+
+BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +194,9 @@ def _http_server(app: App) -> "_Server":
         access_log=False,
         server_header=False,
         date_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=5,
-        backlog=2048,
+        backlog=BACKLOG,
     )
     return _Server(config)
 
@@ -233,5 +237,11 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind((host, port))
+    try:
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        cause = getattr(error, "strerror", None) or str(error)
+        raise StartupRefused(f"Cannot listen on {host}:{port}: {cause}. Choose another --port or --host.") from error
     return listening

@@ -83,7 +83,7 @@ async def test_claims_of_one_go_round_the_workspaces(story: Story, theirs: Story
     assert served[0] != served[1]
 
 
-async def test_runs_that_two_processes_died_on_are_claimed_one_at_a_time_and_apart(story: Story) -> None:
+async def test_runs_that_two_processes_died_on_can_be_claimed_one_at_a_time(story: Story) -> None:
     suspects = [await story.start() for _ in range(2)]
     for run in suspects:
         await story.deaths(run, 1)
@@ -91,12 +91,19 @@ async def test_runs_that_two_processes_died_on_are_claimed_one_at_a_time_and_apa
         assert (await story.load(run)).run.deaths == 2
     harmless = await story.start()
 
-    assert await story.claimed() == [harmless]
     taken = [await story.runs.claim(story.owner, 9, suspects=True) for _ in range(3)]
 
     assert sorted(claim.run for claims in taken for claim in claims) == suspects
     assert [len(claims) for claims in taken] == [1, 1, 0]
     assert taken[0][0].deaths == 2
+    assert await story.claimed() == [harmless]
+
+
+async def test_a_run_that_two_processes_died_on_is_claimed_like_any_other_when_it_becomes_ready(story: Story) -> None:
+    run = await story.start()
+    await story.deaths(run, 2)
+
+    assert await story.claimed() == [run]
 
 
 async def test_runs_of_other_incarnations_are_released_in_pages_and_their_deaths_counted(story: Story) -> None:

@@ -1,8 +1,6 @@
 """`stepwell serve`: the server in the foreground, on uvloop."""
 
 import asyncio
-import errno
-import socket
 import sys
 from collections.abc import Coroutine
 from typing import Annotated, Any
@@ -14,13 +12,10 @@ from rich.markup import escape
 from stepwell import __version__
 from stepwell.cli.options import ConfigOption, DataOption, settings_of
 from stepwell.cli.output import out
-from stepwell.errors import StartupRefused
 from stepwell.server import Parts
 from stepwell.server import serve as serve_forever
 from stepwell.services import log_sink
 from stepwell.settings import Settings
-
-_ADDRESS_ERRORS = {errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES, errno.EAFNOSUPPORT}
 
 
 def serve(
@@ -42,24 +37,13 @@ def serve(
         if sys.stdout.isatty():
             _greet(settings, url)
 
-    run(listening_refused(serve_forever(settings, (sink,), started=started), settings))
+    run(serve_forever(settings, (sink,), started=started))
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end on uvloop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
-
-
-async def listening_refused(serving: Coroutine[Any, Any, None], settings: Settings) -> None:
-    """Serve; an address that cannot be listened on becomes a refusal that names the options."""
-    try:
-        await serving
-    except OSError as error:
-        if not isinstance(error, socket.gaierror) and error.errno not in _ADDRESS_ERRORS:
-            raise
-        where, cause = f"{settings.server.host}:{settings.server.port}", error.strerror or str(error)
-        raise StartupRefused(f"Cannot listen on {where}: {cause}. Choose another --port or --host.") from error
 
 
 def address(settings: Settings, port: int) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import select
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from stepwell.connectors.egress import EgressRefused, refusals, socket_factory
@@ -98,13 +103,35 @@ class GuardedHttp:
 
     def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(socket_factory=self._create_socket, limit=200, limit_per_host=50),
+            connector=_Connector(socket_factory=self._create_socket, limit=200, limit_per_host=50),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             headers={"User-Agent": self._user_agent},
             trace_configs=[_tracing()],
         )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Never reuses a connection on which something has come since its last answer: aiohttp would take that for the
+    answer to the next request, which may be another run's."""
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        for protocol, _ in self._conns.get(key, ()):
+            if not protocol.should_close and not _has_input(protocol):
+                break
+            protocol.close()  # the base class passes over what is closed
+        return await super()._get(key, traces)
+
+
+def _has_input(protocol: ResponseHandler) -> bool:
+    """Whether bytes, or the end, have reached an idle connection that its event loop has not read yet."""
+    socket = None if protocol.transport is None else protocol.transport.get_extra_info("socket")
+    if socket is None:
+        return False
+    waiting = select.poll()
+    waiting.register(socket.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 @dataclass(slots=True)

@@ -1,6 +1,5 @@
 """The HTTP face of the server: every request passes one pipeline, in the order of LoopFour contract 1.4."""
 
-import os
 import re
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -24,6 +23,7 @@ from stepwell.http.router import Router
 from stepwell.http.routes import Call, Dialect, Route
 from stepwell.http.shapes import Shape
 from stepwell.http.system import Page, system_pages
+from stepwell.ids import RandomHex
 from stepwell.services import Metrics
 from stepwell.settings import Settings
 
@@ -34,6 +34,7 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 DIALECTS: tuple[Dialect, ...] = (loopfour.DIALECT,)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_new_ids = RandomHex(32)
 
 
 def create_app(
@@ -214,7 +215,7 @@ def _key_text(headers: Headers) -> str | None:
 
 def _request_id(headers: Headers) -> bytes:
     given = headers.get(b"x-request-id")
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else b"req_" + os.urandom(12).hex().encode()
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else b"req_" + _new_ids.take().encode()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -46,8 +46,8 @@ class Runs(Protocol):
         ...
 
     async def claim(self, owner: str, limit: int, *, suspects: bool = False) -> list[Claim]:
-        """Take runs that may go on, oldest first, shared evenly among workspaces. With `suspects` one run that two or
-        more processes died on; without, none of those."""
+        """Take runs that may go on, oldest first, shared evenly among workspaces. With `suspects` only one, and one
+        that two or more processes died on."""
         ...
 
     async def release_dead(self, owner: str, limit: int) -> int:

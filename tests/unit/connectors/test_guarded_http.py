@@ -414,6 +414,37 @@ async def test_a_connection_lost_after_sending_has_an_unknown_outcome(http: Guar
     assert (error.kind, error.retryable, error.outcome_unknown) == ("network", True, True)
 
 
+async def test_an_answer_that_nobody_asked_for_never_answers_the_next_request(http: GuardedHttp, serve: Serve) -> None:
+    transports: list[asyncio.Transport] = []
+
+    async def told(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        transports.append(request.transport)
+        return web.Response(text=request.path)
+
+    url = await serve(told)
+    await http.send("ws", HttpRequest("GET", f"{url}/first"))
+    transports[0].write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray")
+
+    answer = await http.send("ws", HttpRequest("GET", f"{url}/second"))
+
+    assert answer.body == b"/second"
+
+
+async def test_an_idle_connection_is_used_again(http: GuardedHttp, serve: Serve) -> None:
+    transports: set[object] = set()
+
+    async def told(request: web.Request) -> web.Response:
+        transports.add(request.transport)
+        return web.Response()
+
+    url = await serve(told)
+    for _ in range(3):
+        await http.send("ws", HttpRequest("GET", url))
+
+    assert len(transports) == 1
+
+
 async def test_a_body_cut_short_has_an_unknown_outcome(http: GuardedHttp, serve: Serve) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000"})

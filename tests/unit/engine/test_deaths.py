@@ -125,3 +125,45 @@ async def test_a_new_result_resets_the_count_of_deaths(tmp_path: Path) -> None:
     await world.settle()
     assert (await world.outcome(started[0]))[0] == "completed"
     await world.store.close()
+
+
+async def test_a_run_that_processes_died_on_goes_on_after_its_retry_delay(tmp_path: Path) -> None:
+    world = World(tmp_path / "stepwell.db")
+    workflow = world.define(effect("call", {"fail": 3}, retryConfig=RETRY))
+    started: list[str] = []
+
+    async def client() -> None:
+        if not started:
+            started.append(await world.start(workflow))
+        await world.settle()
+
+    for performed in range(2):
+        assert await live(
+            world, Dying(1, "before", lambda so_far=performed: len(world.ledger.performed) > so_far), client
+        )
+    await world.boot()
+    await world.settle_through(10)
+    assert (await world.outcome(started[0]))[0] == "completed"
+    await world.store.close()
+
+
+async def test_a_failed_attempt_that_waits_for_its_retry_counts_as_a_result(tmp_path: Path) -> None:
+    world = World(tmp_path / "stepwell.db")
+    workflow = world.define(effect("call", {"fail": 9}, retryConfig={"maxAttempts": 2, "initialDelayMs": 1000}))
+    started: list[str] = []
+
+    async def client() -> None:
+        if not started:
+            started.append(await world.start(workflow))
+        await world.settle()
+
+    for performed in range(2):  # twice the process dies while the attempt is in flight
+        assert await live(
+            world, Dying(1, "before", lambda so_far=performed: len(world.ledger.performed) > so_far), client
+        )
+    await world.boot()
+    await client()
+    assert (await world.load(started[0])).run.deaths == 0
+    await world.settle_through(60)
+    assert (await world.outcome(started[0]))[1]["code"] == "STEP_ERROR"
+    await world.store.close()

@@ -29,8 +29,8 @@ class Target:
         """Start a server and wait until it listens."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "stepwell.cli.bench.target",
+            "-c",
+            "from stepwell.cli.bench.target import main; main()",
             str(data),
             stdin=asyncio.subprocess.PIPE,  # its end tells the server that we are gone
             stdout=asyncio.subprocess.PIPE,

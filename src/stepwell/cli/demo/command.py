@@ -17,7 +17,7 @@ from stepwell.cli.demo.story import Scene, tell
 from stepwell.cli.demo.stripe import StripeServer
 from stepwell.cli.options import settings_of
 from stepwell.cli.output import say
-from stepwell.cli.serving import address, listening_refused, run
+from stepwell.cli.serving import address, run
 from stepwell.errors import StartupRefused
 from stepwell.server import Parts, serve
 from stepwell.services import log_sink
@@ -81,6 +81,6 @@ async def _perform(settings: Settings, *, exit: bool, kept: bool) -> None:
                 sys.stdout.flush()
 
         warnings = log_sink("warning", stream=sys.stderr)
-        await listening_refused(serve(settings, (warnings,), started=started), settings)
+        await serve(settings, (warnings,), started=started)
         if telling is not None:
             await telling

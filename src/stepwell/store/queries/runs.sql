@@ -45,9 +45,10 @@ UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at =
 WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL;
 
 -- name: suspend_run
--- Let a run go that waits, if nothing has reached it that its walk has not seen.
+-- Let a run go that waits, if nothing has reached it that its walk has not seen. The walk came through, so the deaths
+-- before it count no more: a run that processes died on is claimed only at a start, not when its timer fires.
 UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at), owner = NULL,
-                waits_on = :waits_on, deaths = CASE WHEN :progress THEN 0 ELSE deaths END
+                waits_on = :waits_on, deaths = 0
 WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL AND signals = :signals;
 
 -- name: finish_run
@@ -122,12 +123,12 @@ UPDATE records SET status = 'error', ended_at = :now, ended_seq = :seq, error = 
 WHERE workspace = :workspace AND run = :run AND path = :path;
 
 -- name: claim_ready
--- Take runs of a workspace that may go on, oldest first; those that processes died on are left for later.
+-- Take runs of a workspace that may go on, oldest first.
 UPDATE runs SET owner = :owner, epoch = epoch + 1
 WHERE workspace = :workspace AND id IN (
   SELECT id FROM runs INDEXED BY runs_ready
   WHERE workspace = :workspace AND ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL
-    AND state <> 'paused' AND deaths < :suspect
+    AND state <> 'paused'
   ORDER BY id LIMIT :limit)
 RETURNING workspace, id, epoch, deaths;
 
@@ -145,11 +146,11 @@ RETURNING workspace, id, epoch, deaths;
 -- The workspaces that have runs to claim.
 WITH RECURSIVE each (workspace) AS (
   SELECT min(workspace) FROM runs INDEXED BY runs_ready
-  WHERE ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL AND state <> 'paused' AND deaths < :suspect
+  WHERE ended_at IS NULL AND owner IS NULL AND waits_on IS NULL AND blocked IS NULL AND state <> 'paused'
   UNION ALL
   SELECT (SELECT min(runs.workspace) FROM runs INDEXED BY runs_ready
           WHERE runs.workspace > each.workspace AND ended_at IS NULL AND owner IS NULL AND waits_on IS NULL
-            AND blocked IS NULL AND state <> 'paused' AND deaths < :suspect)
+            AND blocked IS NULL AND state <> 'paused')
   FROM each WHERE each.workspace IS NOT NULL)
 SELECT workspace FROM each WHERE workspace IS NOT NULL;
 

@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 
 from stepwell import ids
-from stepwell.states import RunState
+from stepwell.states import RecordStatus, RunState
 from stepwell.store.rows import Claim, Commit, Committed, End, Fired, Loaded, NewRun, Record, Run, RunFilter, Started
 from stepwell.store.sql import load
 from stepwell.store.sqlite import codec, run_ends, run_reads
@@ -15,7 +15,7 @@ from stepwell.store.sqlite.database import Database, rows
 
 SQL = load("runs.sql")
 IDEMPOTENCY_MS = 24 * 3600 * 1000
-SUSPECT_DEATHS = 2  # from here on a run is claimed by itself
+SUSPECT_DEATHS = 2  # from here on a run is walked alone when the next process starts
 
 
 class SqliteRuns:
@@ -157,11 +157,11 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
         connection.execute(SQL["drop_timers"], {"workspace": workspace, "run": run})
         limited = bool(finished[0][0])
         return Committed(applied=True, unblocked=limited and run_ends.free_place(connection, workspace, run))
-    row["progress"] = any(record.status.final for record in commit.records)
     if commit.suspend_at is not None:
         row |= {"signals": commit.suspend_at, "waits_on": commit.waits_on}
         connection.execute(SQL["suspend_run"], row)
     else:
+        row["progress"] = any(record.status is not RecordStatus.RUNNING for record in commit.records)
         connection.execute(SQL["advance_run"], row)
     if not connection.changes():
         return Committed(applied=False)
@@ -207,15 +207,15 @@ def _claim(connection: apsw.Connection, wanted: tuple[bytes, int, bytes]) -> lis
     """Rounds over the workspaces with ready runs, until there is no room or nothing left; what one does not need of its
     share goes to the others in the next round."""
     owner, limit, last_served = wanted
-    bindings: dict[str, Any] = {"owner": owner, "suspect": SUSPECT_DEATHS}
-    ready = [row[0] for row in rows(connection, SQL["ready_workspaces"], bindings)]
+    ready = [row[0] for row in rows(connection, SQL["ready_workspaces"])]
     ready.sort(key=lambda workspace: (workspace <= last_served, workspace))
     claims: list[Claim] = []
     while ready and len(claims) < limit:
         share = max(1, (limit - len(claims)) // len(ready))
         hungry = []
         for workspace in ready[: limit - len(claims)]:
-            taken = rows(connection, SQL["claim_ready"], {**bindings, "workspace": workspace, "limit": share})
+            bindings = {"owner": owner, "workspace": workspace, "limit": share}
+            taken = rows(connection, SQL["claim_ready"], bindings)
             claims.extend(_claimed(row) for row in taken)
             if len(taken) == share:
                 hungry.append(workspace)
