@@ -87,6 +87,37 @@ async def test_a_full_disk_refuses_starts_and_runs_go_on_by_themselves_when_ther
     assert set(upstream.repeats("/charge/pay").values()) == {1}
 
 
+async def test_a_disk_so_full_that_the_log_cannot_be_written_either_is_left_behind(place: Place) -> None:
+    server, api = await place.serve(STEPWELL_LOG_LEVEL="debug"), place.api
+    workflow = await api.publish("rest", wait("rest", 500), transform("done", x=1))
+    runs = await many(api.start(workflow) for _ in range(20))
+
+    _limit_files(server, 0)
+    await until(lambda: _not(api.ready()), "readyz 503, though nobody starts anything")
+    assert {(await api.run(run))["status"] for run in runs} == {"running"}
+    _limit_files(server, resource.RLIM_INFINITY)
+
+    await until(api.ready, "readyz 200")
+    assert {(await api.final(run))["status"] for run in runs} == {"completed"}
+
+
+async def test_sigterm_on_a_full_disk_ends_the_server_and_loses_nothing(place: Place, upstream: Upstream) -> None:
+    server, api = await place.serve(STEPWELL_ENGINE_SHUTDOWN_GRACE_S="1"), place.api
+    workflow = await api.publish("slow", api_step("pay", f"{upstream.url}/slow/pay"))
+    run = await api.start(workflow, {"key": 1})
+    await upstream.until(lambda: len(upstream.seen) == 1)
+
+    _limit_files(server, 0)
+    server.terminate()
+    assert await asyncio.to_thread(server.wait) == 0
+    assert "Traceback" not in server.log
+    upstream.release.set()
+    await place.serve()
+
+    assert (await api.final(run))["status"] == "completed"
+    assert set(upstream.repeats("/slow/pay")) == {f"{run}:pay"}
+
+
 async def test_a_server_killed_on_a_full_disk_loses_no_acknowledged_start(place: Place, upstream: Upstream) -> None:
     server, api = await place.serve(), place.api
     workflow = await api.publish("pay", api_step("pay", f"{upstream.url}/charge/pay"))

@@ -3,6 +3,7 @@
 import asyncio
 import random as randomness
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -60,7 +61,7 @@ class Engine:
         self.started = asyncio.Event()  # a run was started; whoever waits for that clears it
         self._work = asyncio.Event()  # something may be claimed, or it is time to stop
         self._gear = Gear(environment, ports, clock, events, self._limits, random, lambda: self._stopping)
-        self.timers = Timers(store, clock, events, self._timer_fired)
+        self.timers = Timers(store, clock, events, self._timer_fired, self._store_failed)
 
     # -- what callers ask for
 
@@ -176,7 +177,8 @@ class Engine:
                     await self._clock.wait(stop, PROBE_S)
                     await self._probe()
                 await self.claim()
-            except StoreUnavailable:
+            except StoreUnavailable as error:
+                self._store_failed(error)
                 self._work.set()
 
     async def claim(self) -> int:
@@ -205,7 +207,8 @@ class Engine:
         self._stopping = True
 
     async def drain(self, grace_s: float) -> None:
-        """Wait for the walks to end, at most `grace_s` seconds, then end them; let go of all runs."""
+        """Wait for the walks to end, at most `grace_s` seconds, then end them; let go of all runs, if the store can be
+        written: else the next process does, as after a death."""
         self.stop_walking()
         if self._active:
             await asyncio.wait(self._active.values(), timeout=grace_s)
@@ -213,7 +216,8 @@ class Engine:
         for task in walks:
             task.cancel()
         await asyncio.gather(*walks, return_exceptions=True)
-        await self._store.release_owned(self.id)
+        with suppress(StoreUnavailable):
+            await self._store.release_owned(self.id)
 
     async def idle(self) -> None:
         """Wait until nothing is being walked; for tests and the command line."""
@@ -223,7 +227,15 @@ class Engine:
     # -- one run
 
     async def _take(self, claim: Claim) -> None:
-        """Walk a run that was claimed. Reads the journal after the claim has committed."""
+        """Walk a run that was claimed, or hold it until the store can be used again."""
+        try:
+            await self._walk_claimed(claim)
+        except StoreUnavailable as error:
+            self._held.append(claim)
+            self._store_failed(error)
+
+    async def _walk_claimed(self, claim: Claim) -> None:
+        """Reads the journal after the claim has committed."""
         loaded = await self._store.load(claim.workspace, claim.run)
         if loaded is None or loaded.run.epoch != claim.epoch or loaded.run.state.final:
             return

@@ -17,13 +17,21 @@ TIMEOUT_ERROR = values.encode(StepError("The run took longer than settings.timeo
 
 
 class Timers:
-    """Releases due timers and tells what fired."""
+    """Releases due timers and tells what fired, or that the store failed."""
 
-    def __init__(self, store: Runs, clock: Clock, events: Events, fired: Callable[[Fired], None]) -> None:
+    def __init__(
+        self,
+        store: Runs,
+        clock: Clock,
+        events: Events,
+        fired: Callable[[Fired], None],
+        failed: Callable[[StoreUnavailable], None],
+    ) -> None:
         self._store = store
         self._clock = clock
         self._events = events
         self._fired = fired
+        self._failed = failed
         self._next: int | None = None
         self._changed = asyncio.Event()
 
@@ -52,7 +60,8 @@ class Timers:
         try:
             fired = await self._store.fire_timers(self._clock.now_ms(), PAGE, TIMEOUT_ERROR)
             self._next = await self._store.next_timer()
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            self._failed(error)
             await self._clock.wait(asyncio.Event(), RETRY_S)
             return 0
         for each in fired:

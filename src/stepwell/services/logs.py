@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import msgspec
@@ -21,7 +22,8 @@ def log_sink(
 ) -> Sink:
     """A sink that writes lines to a stream, standard output if none is given.
 
-    `format` is json, text, or auto: text on a terminal. Fields that are None are left out.
+    `format` is json, text, or auto: text on a terminal. Fields that are None are left out. A line that cannot be
+    written (the disk is full, the reader of a pipe has gone) is lost: no work may fail for it.
     """
     out = stream or sys.stdout
     least = LEVELS.index(level)
@@ -39,8 +41,9 @@ def _lines(out: TextIO, told: Mapping[str, Meaning], clock: Clock) -> Sink:
             return
         line = {"time": iso(clock.now_ms()), "level": meaning.level, "event": name, "message": meaning.words}
         line.update((field, value) for field, value in fields.items() if value is not None)
-        out.write(_encode(line).decode() + "\n")
-        out.flush()
+        with suppress(OSError):
+            out.write(_encode(line).decode() + "\n")
+            out.flush()
 
     return sink
 
@@ -60,7 +63,9 @@ def _readable(out: TextIO, told: Mapping[str, Meaning]) -> Sink:
 
     def sink(name: str, fields: Mapping[str, Any]) -> None:
         meaning = told.get(name)
-        if meaning is not None:
+        if meaning is None:
+            return
+        with suppress(OSError):
             getattr(logger, meaning.level)(meaning.words, **fields)
 
     return sink

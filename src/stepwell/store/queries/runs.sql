@@ -45,8 +45,7 @@ UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at =
 WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL;
 
 -- name: suspend_run
--- Let a run go that waits, if nothing has reached it that its walk has not seen. The walk came through, so the deaths
--- before it count no more: a run that processes died on is claimed only at a start, not when its timer fires.
+-- Let a run go that waits, if nothing has reached it that its walk has not seen; having come so far clears its deaths.
 UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at), owner = NULL,
                 waits_on = :waits_on, deaths = 0
 WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL AND signals = :signals;
