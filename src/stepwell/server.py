@@ -163,6 +163,7 @@ async def serve(
 
     Raises:
         StartupRefused.
+        SystemExit: 1, if a service failed that the server cannot be without.
     """
     listening = _listen(settings.server.host, settings.server.port)
     stop = asyncio.Event()
@@ -182,6 +183,8 @@ async def serve(
             await serving
             for end in ends:
                 end.cancel()
+            if parts.supervisor.failed.is_set():
+                raise SystemExit(1)  # what failed was told as an event
 
 
 def _http_server(app: App) -> "_Server":

@@ -1,0 +1,82 @@
+"""Retention: what is removed, when, and that nothing wakes while nothing can grow old."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kit import World, transform
+from stepwell.events import Events
+from stepwell.services import Retention
+from stepwell.settings import Retention as Settings
+from stepwell.store import RunFilter, Workspace
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path / "stepwell.db")
+    await world.boot()
+    await world.store.keys.create_workspace(Workspace(world.workspace, "Default"))
+    yield world
+    await world.store.close()
+
+
+def retention(world: World, settings: Settings) -> Retention:
+    return Retention(world.store, world.engine, world.clock, Events(), settings)
+
+
+async def ended(world: World, count: int) -> list[str]:
+    workflow = world.define(transform("a", x=1))
+    runs = [await world.start(workflow) for _ in range(count)]
+    await world.settle()
+    return runs
+
+
+async def kept(world: World) -> list[str]:
+    return sorted(run.id for run in await world.store.runs.page(RunFilter(workspace=world.workspace)))
+
+
+async def test_without_a_limit_every_run_is_kept(world: World) -> None:
+    runs = await ended(world, 3)
+    world.clock.advance(1000 * DAY_S)
+    assert await retention(world, Settings()).clean_up() == 0
+    assert await kept(world) == runs
+
+
+async def test_runs_older_than_the_limit_are_removed(world: World) -> None:
+    await ended(world, 2)
+    world.clock.advance(8 * DAY_S)
+    young = await ended(world, 1)
+    assert await retention(world, Settings(age_days=7)).clean_up() == 2
+    assert await kept(world) == young
+
+
+async def test_only_the_newest_runs_are_kept(world: World) -> None:
+    runs = await ended(world, 5)
+    assert await retention(world, Settings(runs=2)).clean_up() == 3
+    assert await kept(world) == runs[3:]
+
+
+async def test_the_service_sleeps_until_a_run_is_started_and_then_cleans_up_after_its_interval(world: World) -> None:
+    stop = asyncio.Event()
+    service = asyncio.ensure_future(retention(world, Settings(runs=1, interval_s=60)).run(stop))
+    await turns()
+    world.clock.advance(3600)
+    await turns()
+    runs = await ended(world, 3)
+    await turns()
+    assert await kept(world) == runs
+    world.clock.advance(60)
+    await turns()
+    assert await kept(world) == runs[2:]
+    stop.set()
+    await service
+
+
+async def turns() -> None:
+    """Let the event loop do what it can do now."""
+    for _ in range(30):
+        await asyncio.sleep(0)
