@@ -8,7 +8,7 @@ import typer
 from stepwell.cli.options import DEFAULT_URL, STYLE, ApiKeyOption, JsonOption, UrlOption, json_object
 from stepwell.cli.output import FAILED, json_text, say, show_json, show_table
 from stepwell.cli.watching import follow, show_outcome, show_run
-from stepwell.client import ApiError, Client, Restarted, Run, Started
+from stepwell.client import ApiError, Client, Restarted, Run, Started, first
 
 commands = typer.Typer(help="Start, watch and steer runs on a server.", no_args_is_help=True, **STYLE)
 
@@ -77,14 +77,9 @@ def list_runs(
 ) -> None:
     """List runs, newest first."""
     client = Client(url, api_key)
-    found: list[Run] = []
-    cursor: str | None = None
-    while len(found) < limit:
-        page = client.runs.list(workflow=workflow, status=status, limit=min(limit - len(found), 100), cursor=cursor)
-        found += page.items
-        cursor = page.cursor
-        if cursor is None:
-            break
+    found = first(
+        limit, lambda size, cursor: client.runs.list(workflow=workflow, status=status, limit=size, cursor=cursor)
+    )
     if as_json:
         show_json(found)
     else:

@@ -8,7 +8,7 @@ from rich.syntax import Syntax
 
 from stepwell.cli.options import DEFAULT_URL, STYLE, ApiKeyOption, JsonOption, UrlOption, json_object
 from stepwell.cli.output import json_text, out, say, show_json, show_table
-from stepwell.client import Client, Workflow
+from stepwell.client import Client, first
 
 commands = typer.Typer(help="Write and read workflows on a server.", no_args_is_help=True, **STYLE)
 
@@ -58,14 +58,9 @@ def list_workflows(
 ) -> None:
     """List workflows, newest first; archived ones only with --status archived."""
     client = Client(url, api_key)
-    found: list[Workflow] = []
-    cursor: str | None = None
-    while len(found) < limit:
-        page = client.workflows.list(status=status, search=search, limit=min(limit - len(found), 100), cursor=cursor)
-        found += page.items
-        cursor = page.cursor
-        if cursor is None:
-            break
+    found = first(
+        limit, lambda size, cursor: client.workflows.list(status=status, search=search, limit=size, cursor=cursor)
+    )
     if as_json:
         show_json(found)
     else:

@@ -25,6 +25,7 @@ from stepwell.client.records import (
     StepResult,
     Workflow,
     WorkflowDetail,
+    first,
 )
 from stepwell.client.runs import FINAL, Runs
 from stepwell.client.workflows import Applied, Workflows
@@ -54,4 +55,5 @@ __all__ = [
     "Workflow",
     "WorkflowDetail",
     "Workflows",
+    "first",
 ]

@@ -1,6 +1,6 @@
 """What the server answers, as records. Times are ISO 8601 texts, numbers with a fraction are Decimal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -18,6 +18,19 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
 
     items: list[T]
     cursor: str | None
+
+
+def first(limit: int, fetch: Callable[[int, str | None], Page[T]]) -> list[T]:
+    """The first items of a list, from as many pages as it takes; `fetch` gets a page's size and cursor."""
+    found: list[T] = []
+    cursor: str | None = None
+    while len(found) < limit:
+        page = fetch(min(limit - len(found), 100), cursor)
+        found += page.items
+        cursor = page.cursor
+        if cursor is None:
+            break
+    return found
 
 
 class Failure(Record, frozen=True):
