@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,6 +41,7 @@ from stepwell.store import Store
 from stepwell.store.sqlite import FILE_NAME, DirectoryLock, SqliteStore
 
 BACKLOG = 2048
+OPEN_FILES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,9 @@ async def _over(
                 workflows=Workflows(store, plans, clock, ids),
                 secrets=secrets,
                 keys=Keys(store, clock, ids, authenticator),
-                workspaces=Workspaces(store, ids),
+                workspaces=Workspaces(store, ids, workspace),
                 connections=connections,
-                runs=Runs(store, engine, plans, ids, clock),
+                runs=Runs(store, engine, plans, ids, clock, settings.limits.input_bytes),
                 authenticator=authenticator,
                 engine=engine,
                 store=store,
@@ -165,6 +167,7 @@ async def serve(
         StartupRefused.
         SystemExit: 1, if a service failed that the server cannot be without.
     """
+    _allow_open_files()
     listening = _listen(settings.server.host, settings.server.port)
     stop = asyncio.Event()
     with listening:
@@ -234,6 +237,14 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received)
+
+
+def _allow_open_files() -> None:
+    """Each active run may hold a connection of its own, and so may each client: take as many files as we may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

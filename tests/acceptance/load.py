@@ -144,6 +144,15 @@ class Api:
         async with self._session.get(f"{self.url}/readyz", timeout=aiohttp.ClientTimeout(5)) as answer:
             return answer.status == 200
 
+    async def unready(self) -> bool:
+        """Whether the server says that it takes none."""
+        return not await self.ready()
+
+    async def refused(self, workflow: str, given: Any = None) -> Answer | None:
+        """The answer to a start without a key, if it is not taken."""
+        answer = await self.ask("POST", f"/workflows/{workflow}/run", {"input": given or {}})
+        return None if answer.status == 202 else answer
+
     async def _pages(self, filters: Mapping[str, str]) -> AsyncIterator[Any]:
         cursor: dict[str, str] = {}
         while True:

@@ -20,6 +20,7 @@ from stepwell.clock import parse_iso
 DEATHS = 24
 CLIENTS = 6
 WAIT_MS = 300
+LATENCY_S = 0.05  # of the upstream, so that deaths cut effects off
 SEED = int(os.environ.get("SIGKILL_SEED", random.randrange(2**32)))
 
 
@@ -35,6 +36,12 @@ class Aftermath:
     listed: list[Any]
     runs: dict[str, Any]  # id: detail
     seen: list[Seen]
+
+    @property
+    def cut_off(self) -> int:
+        """How many charges were sent again: nothing but a death makes that happen."""
+        charges = [each.key for each in self.seen if each.path.startswith("/charge")]
+        return len(charges) - len(set(charges))
 
     def sent(self) -> dict[tuple[str, str], list[Seen]]:
         """The requests of each effect: by the start's key and the step."""
@@ -53,7 +60,7 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
 
 async def _deaths_under_load(data: Path) -> Aftermath:
     chance, port = random.Random(SEED), free_port()
-    async with Upstream() as upstream, Api(f"http://127.0.0.1:{port}") as api:
+    async with Upstream(latency_s=LATENCY_S) as upstream, Api(f"http://127.0.0.1:{port}") as api:
         definitions = _workflows(upstream.url)
         with await _serve(data, port):
             workflows = {await api.publish(name, *steps): steps for name, steps in definitions.items()}
@@ -70,9 +77,11 @@ async def _deaths_under_load(data: Path) -> Aftermath:
     steps = {workflow: [step["id"] for step in each] for workflow, each in workflows.items()}
     effects = {workflow: [step["id"] for step in each if step["type"] == "api"] for workflow, each in workflows.items()}
     runs = {run["id"]: run for run in details}
-    charged = [each.key for each in upstream.seen if each.path.startswith("/charge")]
-    print(f"{DEATHS} deaths, {len(runs)} runs, {len(charged)} charges, {len(charged) - len(set(charged))} sent again")
-    return Aftermath(data, steps, effects, load.acknowledged, load.doubled, listed, runs, upstream.seen)
+    after = Aftermath(data, steps, effects, load.acknowledged, load.doubled, listed, runs, upstream.seen)
+    print(
+        f"{DEATHS} deaths, {len(runs)} runs, {len(upstream.seen)} requests, {after.cut_off} of them cut off by a death"
+    )
+    return after
 
 
 async def _life(data: Path, port: int, api: Api, chance: random.Random, *, hasty: bool) -> None:
@@ -162,6 +171,10 @@ def test_every_effect_was_sent_and_all_its_repeats_carry_one_key(after: Aftermat
     }
 
     assert {effect: {each.key for each in requests} for effect, requests in after.sent().items()} == wanted
+
+
+def test_deaths_cut_effects_off_and_these_were_sent_again(after: Aftermath) -> None:
+    assert after.cut_off > 0
 
 
 def test_requests_with_equal_keys_have_equal_bodies(after: Aftermath) -> None:

@@ -31,9 +31,11 @@ class Upstream:
 
     `/charge` works, `/flaky` answers 503 to every third request, `/error` answers 500, `/slow` waits for `release`,
     `/lost` closes the connection when the work is done, `/twice` sends its answer again on `answer_again`.
+    Every answer takes `latency_s`.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, *, latency_s: float = 0) -> None:
+        self.latency_s = latency_s
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.seen: list[Seen] = []
@@ -67,6 +69,13 @@ class Upstream:
         """How often each key came to one path."""
         return Counter(each.key for each in self.at(path))
 
+    def keys_of_one(self, path: str) -> set[int]:
+        """How many keys each effect of one path had, whatever it was sent for."""
+        keys: dict[Any, set[str | None]] = {}
+        for each in self.at(path):
+            keys.setdefault(each.body["of"], set()).add(each.key)
+        return {len(each) for each in keys.values()}
+
     async def until(self, true: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
         """Wait until the requests that have arrived make something true; it is asked after each request."""
         async with asyncio.timeout(timeout_s), self._arrived:
@@ -83,6 +92,7 @@ class Upstream:
         self.seen.append(Seen(request.path, key, json.loads(body) if body else None, time.time() * 1000))
         async with self._arrived:
             self._arrived.notify_all()
+        await asyncio.sleep(self.latency_s)
         mode = request.match_info["mode"]
         if mode == "error":
             return web.json_response({"error": {"message": "The bank is closed"}}, status=500)

@@ -103,7 +103,9 @@ class GuardedHttp:
 
     def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=_Connector(socket_factory=self._create_socket, limit=200, limit_per_host=50),
+            # No bound of its own: waiting for a place would count against a step's time. What bounds the connections is
+            # how many runs the engine walks at once.
+            connector=_Connector(socket_factory=self._create_socket, limit=0, limit_per_host=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),

@@ -1,6 +1,9 @@
 """The sinks of events: log lines and metrics."""
 
+import errno
 import io
+
+import pytest
 
 from stepwell.clock import FakeClock
 from stepwell.services import Metrics, log_sink
@@ -43,6 +46,15 @@ def test_text_lines_are_readable() -> None:
     log_sink("info", "text", out)("http.request", REQUEST)
 
     assert "status=200" in out.getvalue()
+
+
+@pytest.mark.parametrize("format", ["json", "text"])
+def test_a_line_that_cannot_be_written_is_lost_and_nothing_fails(format: str) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    log_sink("info", format, Full())("http.request", REQUEST)
 
 
 def test_requests_runs_and_steps_are_counted() -> None:
