@@ -115,7 +115,10 @@ def live(settings: Settings) -> Iterator[LiveServer]:
 
         listening = socket.create_server(("127.0.0.1", 0))
         async with running(settings, (sink,)) as parts:
-            server = _Server(uvicorn.Config(parts.app, lifespan="off", log_config=None, access_log=False))
+            config = uvicorn.Config(
+                parts.app, lifespan="off", log_config=None, access_log=False, server_header=False, date_header=False
+            )
+            server = _Server(config)
             serving = asyncio.create_task(server.serve([listening]))
             url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             started.set_result(LiveServer(url, parts, asyncio.get_running_loop(), faults))

@@ -43,6 +43,16 @@ class ValidationFailed(StepwellError):
         self.faults = faults
 
 
+class PayloadTooLarge(StepwellError):
+    """What was sent, or the input of a run, is longer than `limit` bytes."""
+
+    code = "PAYLOAD_TOO_LARGE"
+
+    def __init__(self, limit: int, what: str = "Request body") -> None:
+        super().__init__(f"{what} is larger than {limit} bytes")
+        self.limit = limit
+
+
 class InvalidStatus(StepwellError):
     """The workflow's status does not allow the call."""
 

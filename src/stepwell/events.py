@@ -26,7 +26,7 @@ EVENTS: Mapping[str, Meaning] = {
     "run.started": Meaning("debug", "run started"),
     "run.finished": Meaning("debug", "run finished"),
     "run.suspended": Meaning("debug", "run left memory to wait"),
-    "run.crashed": Meaning("error", "a walk ended by a fault of the server; the run stays open"),
+    "run.crashed": Meaning("error", "a walk ended by a fault of the server, and its run with it"),
     "step.finished": Meaning("debug", "step finished"),
     "step.retried": Meaning("debug", "step failed and will be tried again"),
     "step.fault": Meaning("error", "a step type raised an exception of its own"),

@@ -138,8 +138,8 @@ async def running(
 
         retention = Retention(core.store, engine, clock, events, settings.retention)
         services = [
-            Service("timers", engine.timers.run, engine.timers.wake, vital=True),
             Service("engine", walks, engine.offer, vital=True),
+            Service("timers", engine.timers.run, engine.timers.wake, vital=True),
             Service("retention", retention.run),
         ]
         supervisor = Supervisor(services, clock, events)

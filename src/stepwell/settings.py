@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from stepwell.errors import StartupRefused
 
@@ -71,15 +70,6 @@ def directory(value: object) -> Path:
     return value if isinstance(value, Path) else Path(text(value)).expanduser()
 
 
-def address(value: object) -> str:
-    """An http or https address without a trailing slash."""
-    url = text(value).rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("expected an http or https address such as https://stepwell.example.com")
-    return url
-
-
 def admin_key(value: object) -> str:
     """A key that cannot be guessed at once."""
     key = text(value)
@@ -115,7 +105,6 @@ class Server:
 
     host: str = _setting("127.0.0.1", text, "Address to listen on.")
     port: int = _setting(3000, whole(0, 65535), "Port to listen on; 0 takes a free one.")
-    public_url: str | None = _setting(None, optional(address), "Address under which clients reach the server.")
     data: Path = _setting(Path("data"), directory, "Directory of the database, the vault key and stepwell.toml.")
 
 
@@ -162,7 +151,7 @@ class Limits:
 
     body_bytes: int = _setting(MIB, whole(1024, 1024 * MIB), "Largest request body.")
     batch_body_bytes: int = _setting(10 * MIB, whole(1024, 1024 * MIB), "Largest body of a batch start.")
-    input_bytes: int = _setting(MIB, whole(1024, 1024 * MIB), "Largest input of a run.")
+    input_bytes: int = _setting(MIB, whole(1024, 1024 * MIB), "Largest input of a run, as JSON.")
     step_output_bytes: int = _setting(10 * MIB, whole(1024, 1024 * MIB), "Largest output of a step.")
 
 

@@ -41,11 +41,17 @@ def new_api(server: LiveServer) -> NewApi:
 
     def make() -> Api:
         core = server.parts.core
-        workspace = server.call(core.workspaces.create("test")).id
+        workspace = server.call(core.workspaces.create(server.parts.first_workspace, "test")).id
         key = server.call(core.keys.create(workspace, "admin", sorted(SCOPES)))
         return Api(server, workspace, key.text)
 
     return make
+
+
+@pytest.fixture
+def operator(server: LiveServer) -> Api:
+    """A client of the first workspace, whose admin keys may see and make the others."""
+    return Api(server, server.parts.first_workspace, ADMIN_KEY)
 
 
 @pytest.fixture

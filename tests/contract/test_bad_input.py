@@ -1,6 +1,8 @@
 """Bad input: each kind has its answer. Source: LoopFour contract 1.1, 1.3-1.5 and 2."""
 
 import base64
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 import requests
@@ -265,6 +267,21 @@ def test_unknown_routes_are_404_and_other_methods_405_with_allow(api: Api) -> No
     wrong = api("PATCH", f"/runs/{UNKNOWN}")
     refused(wrong, 405, "METHOD_NOT_ALLOWED")
     assert wrong.headers["Allow"] == "DELETE, GET"
+    for method in ("HEAD", "OPTIONS"):
+        other = api(method, "/runs")
+        assert (other.status_code, other.headers["Allow"]) == (405, "GET")
+
+
+@pytest.mark.parametrize("path", ["/agents", "/tables", "/blocks", "/templates", "/connections/stripe/auth-url"])
+def test_what_comes_later_is_no_route(api: Api, path: str) -> None:
+    for method in ("GET", "POST"):
+        refused(api(method, path), 404, "NOT_FOUND", "Route not found")
+
+
+def test_every_answer_tells_the_date(api: Api) -> None:
+    for path in ("/runs", "/nowhere"):
+        told = parsedate_to_datetime(api.get(path).headers["Date"])
+        assert abs((datetime.now(UTC) - told).total_seconds()) < 60
 
 
 @pytest.mark.parametrize(("given", "kept"), [("abc-1.2_3", True), ("x" * 129, False), ("a b", False)])

@@ -87,6 +87,42 @@ def test_an_edit_of_an_active_workflow_makes_a_version_and_keeps_what_is_not_sen
     assert api.data("POST", f"/workflows/{id}/versions/1/restore")["version"] == 3
 
 
+def test_a_draft_that_was_never_active_keeps_version_1_and_a_paused_workflow_gets_a_new_one(api: Api) -> None:
+    draft, paused = api.workflow(transform(), active=False), api.workflow(transform())
+    api.data("POST", f"/workflows/{paused}/pause")
+
+    assert api.data("PUT", f"/workflows/{draft}", {"name": "New"})["version"] == 1
+    assert api.data("PUT", f"/workflows/{paused}", {"name": "New"})["version"] == 2
+
+
+def test_a_run_keeps_the_version_it_started_with(api: Api) -> None:
+    id = api.workflow(transform())
+    run = api.start(id)
+
+    api.data("PUT", f"/workflows/{id}", {"name": "New"})
+
+    assert api.final(run)["workflowVersion"] == 1
+    assert api.finish(id)["workflowVersion"] == 2
+
+
+def test_a_draft_is_not_paused_and_a_required_field_not_removed(api: Api) -> None:
+    id = api.workflow(transform(), active=False)
+
+    refused(api.post(f"/workflows/{id}/pause"), 400, "INVALID_STATUS")
+    details = refused(api("PUT", f"/workflows/{id}", {"name": None}), 400, "VALIDATION_ERROR")
+    assert [fault["field"] for fault in details] == ["name"]
+
+
+def test_a_run_in_progress_goes_on_though_its_workflow_is_archived(api: Api) -> None:
+    step = {"id": "pause", "type": "wait", "config": {"duration": 50}}
+    id = api.workflow(transform(steps=[step]))
+    run = api.start(id)
+
+    api.data("DELETE", f"/workflows/{id}")
+
+    assert api.final(run)["status"] == "completed"
+
+
 def test_versions_are_paged(api: Api) -> None:
     id = api.workflow(transform())
     for name in "abc":
@@ -173,12 +209,24 @@ def test_a_key_with_an_unknown_scope_is_refused(api: Api) -> None:
     assert [fault["path"] for fault in details] == [["scopes", 0]]
 
 
-def test_workspaces_are_made_and_read(api: Api) -> None:
-    made = api.data("POST", "/admin/workspaces", {"name": "Second"})
+def test_keys_of_the_first_workspace_make_and_read_all_workspaces(operator: Api) -> None:
+    response = operator.post("/admin/workspaces", {"name": "Second"})
 
-    assert made["id"].startswith("ws_")
-    assert api.data("GET", f"/admin/workspaces/{made['id']}") == made
-    assert made in api.data("GET", "/admin/workspaces")
+    made = response.json()["data"]
+    assert (response.status_code, made["id"][:3], made["name"]) == (201, "ws_", "Second")
+    assert operator.data("GET", f"/admin/workspaces/{made['id']}") == made
+    assert made in operator.data("GET", "/admin/workspaces")
+
+
+def test_keys_of_another_workspace_see_only_their_own(operator: Api, new_api: NewApi) -> None:
+    api, other = new_api(), new_api()
+
+    assert [each["id"] for each in api.data("GET", "/admin/workspaces")] == [f"ws_{api.workspace}"]
+    assert api.data("GET", f"/admin/workspaces/ws_{api.workspace}")["id"] == f"ws_{api.workspace}"
+    for foreign in (operator.workspace, other.workspace):
+        refused(api.get(f"/admin/workspaces/ws_{foreign}"), 404, "NOT_FOUND", "Workspace not found")
+    for body in ({"name": "Mine"}, {}):  # what is not allowed is told before what is malformed
+        refused(api.post("/admin/workspaces", body), 403, "FORBIDDEN", "Access denied to this resource")
 
 
 def test_a_connection_never_shows_its_credentials(api: Api) -> None:

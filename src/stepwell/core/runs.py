@@ -12,8 +12,7 @@ from stepwell.clock import Clock
 from stepwell.core.plans import Plans
 from stepwell.core.views import RunView, StepView, run_view, step_started_view, step_view
 from stepwell.definitions import Plan
-from stepwell.engine import Engine, restart
-from stepwell.engine.carried import encode as encode_carried
+from stepwell.engine import Engine, carried, restart
 from stepwell.errors import (
     Fault,
     IdempotencyConflict,
@@ -21,6 +20,7 @@ from stepwell.errors import (
     InvalidStatus,
     InvalidStep,
     NotFound,
+    PayloadTooLarge,
     StepwellError,
     ValidationFailed,
 )
@@ -30,6 +30,8 @@ from stepwell.store import Loaded, NewRun, Run, RunFilter, Started, Store, Workf
 from stepwell.values import Json
 
 Version = int | Literal["latest"] | None
+
+_ENDED_BETWEEN_STEPS = ("TIMEOUT", "SECRET_MISSING", "INTERRUPTED")  # codes of runs that no step need have stopped
 
 
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,18 +78,20 @@ class StreamEvent(msgspec.Struct, frozen=True):
 class Runs:
     """What can be asked of runs. Every method takes the caller's workspace first."""
 
-    def __init__(self, store: Store, engine: Engine, plans: Plans, ids: Ids, clock: Clock) -> None:
+    def __init__(self, store: Store, engine: Engine, plans: Plans, ids: Ids, clock: Clock, input_bytes: int) -> None:
+        """`input_bytes` bounds the input of a run, as JSON text."""
         self._store = store
         self._engine = engine
         self._plans = plans
         self._ids = ids
         self._clock = clock
+        self._input_bytes = input_bytes
 
     async def start(self, workspace: str, request: StartRequest) -> StartedRun:
         """Start a run; it is on disk when this returns.
 
         Raises:
-            NotFound, InvalidStatus, ValidationFailed, IdempotencyConflict, Overloaded.
+            NotFound, InvalidStatus, ValidationFailed, PayloadTooLarge, IdempotencyConflict, Overloaded.
         """
         workflow = await self._workflow(workspace, request.workflow)
         digest = b""
@@ -114,7 +118,7 @@ class Runs:
                 workflow=workflow.id,
                 version=workflow.version,
                 trigger=request.trigger,
-                input=values.encode(_checked_input(plan, request.input)),
+                input=self._input(plan, request.input),
                 owner=None,
                 trigger_data=None if request.trigger_data is None else values.encode(request.trigger_data),
                 connection=connection,
@@ -186,13 +190,13 @@ class Runs:
         if loaded.run.state not in (RunState.FAILED, RunState.TIMED_OUT):
             raise InvalidState("Can only retry failed runs")
         number, plan = await self._version(loaded.run, version)
-        error = None if loaded.run.error is None else values.decode(loaded.run.error)
+        error = values.decode(loaded.run.error or b"{}")
         start = restart.stopping_step(loaded.records, error)
-        if start is None and (error or {}).get("code") == "TIMEOUT":
-            start = restart.next_step(plan, loaded.records)
-        elif start is None and (error or {}).get("code") == "SECRET_MISSING":
-            start = next(iter(plan.steps), None)
-        return await self._go_on(loaded, number, plan, start, loaded.run.input, same_operations=True)
+        restarted = await self._go_on(loaded, number, plan, start, loaded.run.input, same_operations=True)
+        if start is None and error["code"] in _ENDED_BETWEEN_STEPS:
+            passed = carried.decode(loaded.run.carried).passed
+            return msgspec.structs.replace(restarted, from_step=restart.next_step(plan, loaded.records, passed))
+        return restarted
 
     async def restart(
         self, workspace: str, run: str, from_step: str, override: dict[str, Json] | None = None, version: Version = None
@@ -200,7 +204,7 @@ class Runs:
         """A new run from a step on, with the results before it kept and `override` merged over the input.
 
         Raises:
-            NotFound, InvalidState, InvalidStatus, InvalidStep, ValidationFailed, Overloaded.
+            NotFound, InvalidState, InvalidStatus, InvalidStep, ValidationFailed, PayloadTooLarge, Overloaded.
         """
         loaded = await self._load(workspace, run)
         if loaded.run.state not in (RunState.COMPLETED, RunState.FAILED, RunState.TIMED_OUT):
@@ -209,8 +213,8 @@ class Runs:
         if from_step not in plan.steps:
             raise InvalidStep(f"Step not found: {from_step}")
         given = loaded.run.input
-        if override:
-            given = values.encode(_checked_input(plan, values.decode(given) | override))
+        if override is not None:
+            given = self._input(plan, values.decode(given) | override)
         return await self._go_on(loaded, number, plan, from_step, given, same_operations=False)
 
     async def stream(self, workspace: str, run: str, after: int = -1) -> AsyncGenerator[StreamEvent, None]:
@@ -262,6 +266,15 @@ class Runs:
             raise ValidationFailed("Invalid request", [Fault(("connectionId",), why)])
         return connection.id
 
+    def _input(self, plan: Plan, given: Json) -> bytes:
+        """The input with its defaults, as it is stored."""
+        if not isinstance(given, dict):
+            raise ValidationFailed("Invalid request", [Fault(("input",), "Expected object")])
+        encoded = values.encode(plan.input_schema.apply(given) if plan.input_schema is not None else given)
+        if len(encoded) > self._input_bytes:
+            raise PayloadTooLarge(self._input_bytes, "Run input")
+        return encoded
+
     async def _check_secrets(self, workspace: str, workflow: str, plan: Plan) -> None:
         known = {secret.name for secret in await self._store.workflows.secrets(workspace, workflow)}
         if missing := sorted(plan.secrets - known):
@@ -284,7 +297,8 @@ class Runs:
         run = loaded.run
         if start is not None and start not in plan.steps:
             raise InvalidStep(f"Step not found: {start}")
-        kept = restart.keep(plan, loaded.records, start, same_operations=same_operations)
+        earlier = carried.decode(run.carried)
+        kept = restart.keep(plan, loaded.records, start, earlier, same_operations=same_operations)
         new = NewRun(
             workspace=run.workspace,
             id=self._ids.new(),
@@ -300,17 +314,11 @@ class Runs:
             parent=run.parent,
             max_concurrent=plan.settings.max_concurrent_runs,
             records=kept.records,
-            carried=encode_carried(kept.carried),
+            carried=carried.encode(kept.carried),
             seq=kept.seq,
         )
         await self._engine.start(new, plan)
         return Restarted(run.id, new.id, run.workflow, start, created_ms(new.id))
-
-
-def _checked_input(plan: Plan, given: Json) -> dict[str, Json]:
-    if not isinstance(given, dict):
-        raise ValidationFailed("Invalid request", [Fault(("input",), "Expected object")])
-    return plan.input_schema.apply(given) if plan.input_schema is not None else given
 
 
 def _digest(request: StartRequest) -> bytes:

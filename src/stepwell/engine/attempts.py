@@ -8,7 +8,7 @@ from stepwell.clock import iso
 from stepwell.definitions import Step
 from stepwell.engine import carried
 from stepwell.engine.gear import Gear
-from stepwell.engine.journal import Journal, encode_output
+from stepwell.engine.journal import Journal, encode_config, encode_output
 from stepwell.engine.ports import SecretBox
 from stepwell.errors import StepError, StoreUnavailable
 from stepwell.states import RecordStatus
@@ -70,7 +70,7 @@ class Attempts:
         if need is not None:
             run = self._journal.run
             connection = await self._gear.environment.choose_connection(run.workspace, need, run.connection)
-        raw = values.encode(config)
+        raw = encode_config(config)
         operation = self._carried.operation_id(path, raw) or f"run_{self._journal.run.id}:{path}"
         data: dict[str, Json] = {"operation": operation, "now": now, "began": now}
         if connection is not None:
@@ -113,7 +113,7 @@ class Attempts:
         except (StepError, StoreUnavailable):
             raise
         except Exception as error:  # a fault of ours must not take the other runs down
-            self._gear.events.emit("step.fault", run=run.id, path=record.path, error=repr(error))
+            self._gear.events.emit("step.fault", run=run.id, path=record.path, error=self._secrets.hide(repr(error)))
             raise StepError("Internal error while performing the step") from error
 
     def _failed(self, step: Step, record: Record, error: StepError) -> Record | None:

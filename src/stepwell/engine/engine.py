@@ -12,7 +12,7 @@ from stepwell.clock import Clock
 from stepwell.definitions import Plan
 from stepwell.engine.attempts import INTERRUPTED
 from stepwell.engine.gear import Gear, Limits
-from stepwell.engine.journal import Journal, Refused
+from stepwell.engine.journal import Journal, Refused, newborn
 from stepwell.engine.ports import Environment, NoSecrets
 from stepwell.engine.timers import Timers
 from stepwell.engine.walk import Finished, Paused, Walk
@@ -22,7 +22,7 @@ from stepwell.events import Events
 from stepwell.ids import Ids
 from stepwell.states import OPEN, RunState
 from stepwell.steps import Ports
-from stepwell.store import Claim, End, Fired, Loaded, NewRun, Run, Runs, Started
+from stepwell.store import Claim, End, Fired, Loaded, NewRun, Runs, Started
 
 CLAIM_PAGE = 100
 RELEASE_PAGE = 2000
@@ -46,7 +46,7 @@ class Engine:
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self.id = ids.new()
-        self.watchers = Watchers()
+        self.watchers = Watchers()  # of callers: what was committed
         self._store = store
         self._environment = environment
         self._clock = clock
@@ -60,7 +60,10 @@ class Engine:
         self._stopping = False
         self.started = asyncio.Event()  # a run was started; whoever waits for that clears it
         self._work = asyncio.Event()  # something may be claimed, or it is time to stop
-        self._gear = Gear(environment, ports, clock, events, self._limits, random, lambda: self._stopping)
+        self._signals = Watchers()  # of walks: what reached their runs
+        self._gear = Gear(
+            environment, ports, clock, events, self._limits, random, lambda: self._stopping, self._signals
+        )
         self.timers = Timers(store, clock, events, self._timer_fired, self._store_failed)
 
     # -- what callers ask for
@@ -111,17 +114,18 @@ class Engine:
         if born_owned:
             new = msgspec.structs.replace(new, owner=self.id)
             claim = Claim(new.workspace, new.id, epoch=1, deaths=0)
-            self._walk(claim, _newborn(new), plan)
+            self._walk(claim, newborn(new), plan)
+        self._open += 1  # before it is stored: its walk may end it before this goes on
         try:
             started = await self._store.start(new)
-        except StoreUnavailable as error:
-            self._drop(new.id)
-            self._store_failed(error)
+        except Exception as error:
+            self._not_started(new.id)
+            if isinstance(error, StoreUnavailable):
+                self._store_failed(error)
             raise
         if started.replayed:
-            self._drop(new.id)
+            self._not_started(new.id)
             return started
-        self._open += 1
         self.started.set()
         if not born_owned:
             self._work.set()
@@ -152,13 +156,13 @@ class Engine:
 
     async def recover(self) -> None:
         """Take stock at start: let go the runs of processes that are gone; walk alone those that died repeatedly."""
+        self._open += await self._store.count_open()  # first, before a timer that fires ends one of them
         released = 0
         while page := await self._store.release_dead(self.id, RELEASE_PAGE):
             released += page
-        self._open = await self._store.count_open()
         if released:
             self._events.emit("recovery.released", count=released)
-        while claims := await self._store.claim(self.id, 1, suspects=True):
+        while not self._stopping and (claims := await self._store.claim(self.id, 1, suspects=True)):
             await self._take(claims[0])
             if task := self._active.get(claims[0].run):
                 await asyncio.wait((task,), timeout=SUSPECT_ALONE_S)
@@ -231,8 +235,9 @@ class Engine:
         try:
             await self._walk_claimed(claim)
         except StoreUnavailable as error:
-            self._held.append(claim)
-            self._store_failed(error)
+            self._hold(claim, error)
+        except Exception as error:  # noqa: BLE001 - a run that cannot even be loaded must not take the others down
+            await self._crashed(claim, error)
 
     async def _walk_claimed(self, claim: Claim) -> None:
         """Reads the journal after the claim has committed."""
@@ -259,19 +264,14 @@ class Engine:
         except (Refused, Paused):
             pass  # another walk owns the run, it has ended, or the process stops: all of that is in the store
         except StoreUnavailable as error:
-            self._held.append(claim)
-            self._store_failed(error)
+            self._hold(claim, error)
         except Exception as error:  # noqa: BLE001 - a fault in one walk must not take the others down
-            self._events.emit("run.crashed", run=claim.run, error=repr(error))
+            with suppress(Refused, StoreUnavailable):
+                await journal.flush()  # what effects have answered so far
+            await self._crashed(claim, error)
         finally:
-            self._left(claim.run)
-
-    def _left(self, run: str) -> None:
-        """A walk is over: its task leaves the active ones, and if that makes room, more may be claimed."""
-        if self._active.get(run) is asyncio.current_task():
-            del self._active[run]
-        if len(self._active) == self._limits.max_active_runs - 1:
-            self._work.set()
+            if self._active.get(claim.run) is asyncio.current_task():
+                self._leave(claim.run)
 
     async def _walk_to_end(self, journal: Journal, plan: Plan) -> None:
         run = journal.run
@@ -304,7 +304,7 @@ class Engine:
 
     async def _interrupt(self, claim: Claim, loaded: Loaded) -> None:
         """End a run whose process died three times without a new result."""
-        last = max(loaded.records, key=lambda record: record.started_seq, default=None)
+        last = max(loaded.records, key=lambda record: (not record.status.final, record.started_seq), default=None)
         where = f" at {last.path}" if last else " before its first step"
         message = f"The server process ended {claim.deaths} times in a row while walking this run, the last time{where}"
         self._events.emit("recovery.interrupted", run=claim.run, deaths=claim.deaths)
@@ -325,6 +325,19 @@ class Engine:
         if await self._store.end(end):
             self._ended(claim.run, RunState.FAILED)
 
+    async def _crashed(self, claim: Claim, error: Exception) -> None:
+        """A fault of the server ended a walk, and would end the next: the run fails, for a person to see and retry."""
+        self._events.emit("run.crashed", run=claim.run, error=repr(error))
+        try:
+            await self._give_up(claim, "Internal error while walking the run")
+        except StoreUnavailable as unavailable:
+            self._hold(claim, unavailable)
+
+    def _hold(self, claim: Claim, error: StoreUnavailable) -> None:
+        """Go on with a run of ours when the store can be used again."""
+        self._held.append(claim)
+        self._store_failed(error)
+
     def _store_failed(self, error: StoreUnavailable) -> None:
         if not self._failing:
             self._failing = True
@@ -332,7 +345,7 @@ class Engine:
             self._work.set()
 
     def _committed(self, run: str, next_due: int | None) -> None:
-        self.watchers.committed(run)
+        self.watchers.wake(run)
         if next_due is not None:
             self.timers.note(next_due)
 
@@ -341,46 +354,31 @@ class Engine:
             self._ended(fired.run, RunState.TIMED_OUT)
         elif fired.owner is None:
             self._work.set()
+        else:
+            self._signals.wake(fired.run)
 
     def _ended(self, run: str, state: RunState) -> None:
         """A run was ended from outside: stop its walk, whose commits are refused from now on."""
         self._open -= 1
         self._drop(run)
         self._events.emit("run.finished", run=run, state=str(state), duration_ms=0)
-        self.watchers.committed(run)
+        self.watchers.wake(run)
         self._work.set()
 
+    def _not_started(self, run: str) -> None:
+        """A run was not stored: it is not open, and what walks it ends."""
+        self._open -= 1
+        self._drop(run)
+
     def _drop(self, run: str) -> None:
-        if task := self._active.pop(run, None):
-            task.cancel()
+        task = self._active.get(run)
+        if task is not None:
+            self._leave(run)
+            if task is not asyncio.current_task():  # a walk that ended its run itself
+                task.cancel()
 
-
-def _newborn(new: NewRun) -> Loaded:
-    """What loading a run would give right after its start."""
-    run = Run(
-        workspace=new.workspace,
-        id=new.id,
-        workflow=new.workflow,
-        version=new.version,
-        state=RunState.PENDING,
-        trigger=new.trigger,
-        waits_on=None,
-        blocked=None,
-        owner=new.owner,
-        epoch=1,
-        signals=0,
-        deaths=0,
-        seq=new.seq,
-        state_seq=0,
-        attempt=new.attempt,
-        started_at=None,
-        ended_at=None,
-        restarted_from=new.restarted_from,
-        parent=new.parent,
-        connection=new.connection,
-        error=None,
-        input=new.input,
-        trigger_data=new.trigger_data,
-        carried=new.carried,
-    )
-    return Loaded(run, new.records, ())
+    def _leave(self, run: str) -> None:
+        """A walk leaves the active ones; if that makes room, more may be claimed."""
+        del self._active[run]
+        if len(self._active) == self._limits.max_active_runs - 1:
+            self._work.set()

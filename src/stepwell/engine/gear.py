@@ -7,6 +7,7 @@ import msgspec
 
 from stepwell.clock import Clock
 from stepwell.engine.ports import Environment
+from stepwell.engine.watch import Watchers
 from stepwell.events import Events
 from stepwell.steps import Ports
 
@@ -21,7 +22,8 @@ class Limits(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Gear:
-    """The surroundings of a walk. `stopping` says that the process wants to stop."""
+    """The surroundings of a walk. `stopping` says that the process wants to stop; `signals` wakes a walk that something
+    has reached."""
 
     environment: Environment
     ports: Ports
@@ -30,3 +32,4 @@ class Gear:
     limits: Limits
     random: Callable[[], float]
     stopping: Callable[[], bool]
+    signals: Watchers

@@ -8,7 +8,7 @@ import msgspec
 from stepwell import values
 from stepwell.errors import StepError
 from stepwell.states import RecordStatus, RunState, WaitsOn
-from stepwell.store import Commit, Committed, Loaded, Record, Runs, Timer
+from stepwell.store import Commit, Committed, Loaded, NewRun, Record, Run, Runs, Timer
 from stepwell.values import Json
 
 FLUSH_RECORDS = 500  # so many unwritten records are written without a barrier
@@ -102,6 +102,11 @@ class Journal:
         return (path, kind) in self._timers or (path, kind) in self._new_timers
 
     @property
+    def behind(self) -> bool:
+        """Something waits to be written."""
+        return bool(self._unwritten or self._new_timers)
+
+    @property
     def crowded(self) -> bool:
         """Many records wait to be written."""
         return len(self._unwritten) >= FLUSH_RECORDS
@@ -135,8 +140,20 @@ class Journal:
         if (await self._store.commit(commit)).applied:
             self._written(commit)
             return True
-        await self._look_again()
+        await self.look_again()
         return False
+
+    async def look_again(self) -> None:
+        """See what reached the run: which of its timers have fired.
+
+        Raises:
+            Refused, StoreUnavailable.
+        """
+        loaded = await self._store.load(self.run.workspace, self.run.id)
+        if loaded is None or loaded.run.epoch != self._epoch or loaded.run.state.final:
+            raise Refused
+        self._signals = loaded.run.signals
+        self._timers = {(timer.path, timer.kind): timer for timer in loaded.timers}
 
     async def finish(self, state: RunState, now: int, output: bytes | None, error: bytes | None) -> Committed:
         """End the run.
@@ -181,21 +198,64 @@ class Journal:
             self._timers[place] = timer
         self._committed(commit.run, min((timer.due for timer in commit.timers), default=None))
 
-    async def _look_again(self) -> None:
-        loaded = await self._store.load(self.run.workspace, self.run.id)
-        if loaded is None or loaded.run.epoch != self._epoch or loaded.run.state.final:
-            raise Refused
-        self._signals = loaded.run.signals
-        self._timers = {(timer.path, timer.kind): timer for timer in loaded.timers}
+
+def newborn(new: NewRun) -> Loaded:
+    """What loading a run would give right after its start."""
+    run = Run(
+        workspace=new.workspace,
+        id=new.id,
+        workflow=new.workflow,
+        version=new.version,
+        state=RunState.PENDING,
+        trigger=new.trigger,
+        waits_on=None,
+        blocked=None,
+        owner=new.owner,
+        epoch=1,
+        signals=0,
+        deaths=0,
+        seq=new.seq,
+        state_seq=0,
+        attempt=new.attempt,
+        started_at=None,
+        ended_at=None,
+        restarted_from=new.restarted_from,
+        parent=new.parent,
+        connection=new.connection,
+        error=None,
+        input=new.input,
+        trigger_data=new.trigger_data,
+        carried=new.carried,
+    )
+    return Loaded(run, new.records, ())
+
+
+def encode_config(value: Json) -> bytes:
+    """The JSON text of a step's resolved config.
+
+    Raises:
+        StepError: TEMPLATE_ERROR, it is nested so deep that it could not be read back.
+    """
+    return _encode(value, "config", "TEMPLATE_ERROR")
 
 
 def encode_output(value: Json, limit: int) -> bytes:
     """The JSON text of a step's output.
 
     Raises:
-        StepError: OUTPUT_TOO_LARGE.
+        StepError: OUTPUT_TOO_LARGE, it is longer than the limit or nested so deep that it could not be read back.
     """
-    raw = values.encode(value)
+    raw = _encode(value, "output", "OUTPUT_TOO_LARGE")
     if len(raw) > limit:
         raise StepError(f"The output has {len(raw)} bytes, {limit} are allowed", code="OUTPUT_TOO_LARGE")
+    return raw
+
+
+def _encode(value: Json, what: str, code: str) -> bytes:
+    raw = values.encode(value)
+    if len(raw) > values.MAX_DEPTH and raw.count(b"[") + raw.count(b"{") > values.MAX_DEPTH:
+        try:
+            values.check_depth(value)
+        except values.InvalidJson as error:
+            raise StepError(f"The {what} is {error}", code=code) from None
     return raw

@@ -2,16 +2,17 @@
 restarting are the same walk over a journal that is already partly filled."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from stepwell import values
 from stepwell.definitions import Block, Kind, OnError, Plan, Step
 from stepwell.engine import carried
 from stepwell.engine.attempts import Attempts
 from stepwell.engine.gear import Gear
-from stepwell.engine.journal import Journal, encode_output
+from stepwell.engine.journal import Journal, encode_config, encode_output
 from stepwell.engine.ports import SecretBox
 from stepwell.engine.scope import Moment, run_scope
 from stepwell.errors import StepError
@@ -21,8 +22,6 @@ from stepwell.store import Record
 from stepwell.values import Json
 
 STEPS_PER_TURN = 50  # pure steps that run before the event loop gets a turn
-
-_ERROR_OF_DESCRIPTION = "The step failed"
 
 
 class Outcome(Enum):
@@ -34,15 +33,21 @@ class Outcome(Enum):
 
 
 class RunStopped(Exception):
-    """A step's error stops the run. The error is that of the record, with the step's id."""
+    """A step's error stops the run. The error is that of the record, with the step's id and path."""
 
-    def __init__(self, error: dict[str, Json]) -> None:
+    def __init__(self, step: Step, record: Record) -> None:
+        error: dict[str, Json] = values.decode(record.error or b"{}")
         super().__init__(error.get("message"))
-        self.error = error
+        self.error = {"code": error["code"], "message": error["message"], "stepId": step.id, "path": record.path}
+        self.started_seq = record.started_seq
 
 
 class Paused(Exception):
     """The process stops: this walk ends before its next step; the run stays open."""
+
+
+Landing: TypeAlias = Outcome | RunStopped | Paused
+"""How a step that ran beside others ended its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,49 +108,75 @@ class Walk:
         return Outcome.DONE
 
     async def _dag(self, block: Block, prefix: str) -> Outcome:
-        """Steps as their needs become final, ready ones together. After a failure no new one starts."""
-        left = list(block.steps)
+        """Steps as their needs become final, ready ones together. After a failure or an `end` no new one starts, and
+        those that have begun go on to their ends; also in a later walk, after some of them have waited."""
+        left = {step.id: step for step in block.steps}
+        waiting: dict[str, Step] = {}
         done: set[str] = set()
-        outcomes: set[Outcome] = set()
-        stopped: RunStopped | None = None
-        flying: dict[asyncio.Task[Outcome], Step] = {}
+        ends: list[Landing] = []
+        closing = any(self._closes(step, prefix) for each in block.steps for step in subtree(each))
+        flying: dict[asyncio.Task[Landing], Step] = {}
         try:
-            while True:
-                if stopped is None:
-                    for step in [each for each in left if done.issuperset(each.needs or ())]:
-                        left = [other for other in left if other is not step]
-                        flying[asyncio.ensure_future(self._step(step, prefix))] = step
-                if not flying:
-                    break
-                ended, _ = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-                for task in ended:
-                    step = flying.pop(task)
-                    try:
-                        outcome = task.result()
-                    except RunStopped as error:
-                        stopped = stopped or error
-                        continue
-                    outcomes.add(outcome)
-                    if outcome is Outcome.DONE:
-                        done.add(step.id)
+            with self._gear.signals.watch(self._journal.run.id) as signalled:
+                while True:
+                    beside = bool(flying)
+                    for step in [each for each in left.values() if done.issuperset(each.needs or ())]:
+                        if not closing or self._begun(prefix + step.id):
+                            flying[asyncio.ensure_future(self._fly(step, prefix))] = left.pop(step.id)
+                    if not flying:
+                        return _ended(ends, waiting=bool(waiting))
+                    if beside and self._journal.behind:
+                        await self._journal.flush()  # else what ended is not known before all that flies has ended
+                    for task in await _first(flying, signalled if waiting else None):
+                        landing = task.result()
+                        step = flying.pop(task)
+                        if landing is Outcome.DONE:
+                            done.add(step.id)
+                        elif landing is Outcome.WAITING:
+                            waiting[step.id] = step
+                        else:
+                            ends.append(landing)
+                            closing = True
+                    if waiting and signalled.is_set():
+                        signalled.clear()
+                        await self._journal.look_again()
+                        left |= waiting
+                        waiting = {}
         finally:
             for task in flying:
                 task.cancel()
-        if stopped is not None and Outcome.WAITING not in outcomes:
-            raise stopped
-        return next((o for o in (Outcome.WAITING, Outcome.ENDED) if o in outcomes), Outcome.DONE)
+            await asyncio.gather(*flying, return_exceptions=True)
+
+    async def _fly(self, step: Step, prefix: str) -> Landing:
+        """A step beside others: what stops the run or the process lets those end."""
+        try:
+            return await self._step(step, prefix)
+        except (RunStopped, Paused) as stop:
+            return stop
+
+    def _begun(self, path: str) -> bool:
+        return self._journal.get(path) is not None or path in self._carried.passed
+
+    def _closes(self, step: Step, prefix: str) -> bool:
+        """Whether a step's record keeps steps beside it from starting: it stops the run, or completes it."""
+        record = self._journal.get(prefix + step.id)
+        if record is None:
+            return False
+        if record.status is RecordStatus.ERROR:
+            return not goes_on_after_error(step)
+        return step.type.kind is Kind.END and record.status is RecordStatus.SUCCESS
 
     async def _step(self, step: Step, prefix: str) -> Outcome:
         path = prefix + step.id
         record = self._journal.get(path)
         if record is None or not record.status.final:
             if path in self._carried.passed:
-                return await self._branch(step, path, prefix, None)
+                return await self._branch(step, path, prefix, None) if path in self._carried.taken else Outcome.DONE
             record = await self._advance(step, path, record)
             if record is None:
                 return Outcome.WAITING
         if record.status is RecordStatus.ERROR and not goes_on_after_error(step):
-            raise RunStopped(self._stopping_error(step, record))
+            raise RunStopped(step, record)
         if step.type.kind is Kind.END and record.status is RecordStatus.SUCCESS:
             return Outcome.ENDED
         return await self._branch(step, path, prefix, record) if step.branches else Outcome.DONE
@@ -180,6 +211,7 @@ class Walk:
     def _compute(self, step: Step, path: str, scope: dict[str, Any], now: int) -> Record:
         try:
             config, output = cast(PureType, step.type).evaluate(step.program, scope)
+            raw = encode_config(config)
             recorded: bytes | None = encode_output(output, self._gear.limits.step_output_bytes)
         except StepError as error:
             return self._fail(step, path, now, error)
@@ -187,7 +219,6 @@ class Walk:
             if not output:
                 return self._skip(step, path, now)
             recorded = None
-        raw = values.encode(config)
         record = self._journal.write(path, step.id, RecordStatus.SUCCESS, now, input=raw, output=recorded)
         self._gear.events.emit("step.finished", run=self._journal.run.id, path=path, status="success")
         return record
@@ -197,12 +228,11 @@ class Walk:
         if record is None:
             try:
                 config, due = waiting.begin(step.program, scope, now)
+                raw = encode_config(config)
             except StepError as error:
                 return self._fail(step, path, now, error)
             data = values.encode({"due": due})
-            record = self._journal.write(
-                path, step.id, RecordStatus.WAITING, now, input=values.encode(config), data=data
-            )
+            record = self._journal.write(path, step.id, RecordStatus.WAITING, now, input=raw, data=data)
             if due > now:
                 self._journal.set_timer(path, "wait", due)
         if self._journal.waits(path, "wait"):
@@ -241,10 +271,6 @@ class Walk:
             return Outcome.DONE
         return await self._block(step.branches.then if taken else step.branches.otherwise, prefix)
 
-    def _stopping_error(self, step: Step, record: Record) -> dict[str, Json]:
-        error: dict[str, Json] = self._journal.value(record.error) or {"message": _ERROR_OF_DESCRIPTION}
-        return {"code": error.get("code"), "message": error.get("message"), "stepId": step.id, "path": record.path}
-
     def _complete(self) -> Finished:
         """The run's output by the LoopFour contract 5.4."""
         if self._plan.output is not None:
@@ -271,3 +297,38 @@ class Walk:
 def goes_on_after_error(step: Step) -> bool:
     """Whether the run continues when this step ends in an error. Source: LoopFour contract 8.3."""
     return step.on_error is OnError.CONTINUE or (step.on_error is OnError.RETRY and step.fallback is not None)
+
+
+def subtree(step: Step) -> Iterator[Step]:
+    """A step and everything in its branches."""
+    yield step
+    if step.branches is not None:
+        for child in (*step.branches.then.steps, *step.branches.otherwise.steps):
+            yield from subtree(child)
+
+
+async def _first(
+    flying: Iterable[asyncio.Task[Landing]], signalled: asyncio.Event | None
+) -> Iterable[asyncio.Task[Landing]]:
+    """Those that have ended, as soon as one has or, if an event is given, that is set."""
+    if signalled is None:
+        return (await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED))[0]
+    signal = asyncio.ensure_future(signalled.wait())
+    try:
+        await asyncio.wait((*flying, signal), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        signal.cancel()
+    return [task for task in flying if task.done()]
+
+
+def _ended(ends: list[Landing], *, waiting: bool) -> Outcome:
+    """How a block ends its turn, after what kept new steps of it from starting: of several failures the one of the step
+    that started first counts, once nothing waits any more."""
+    for end in ends:
+        if isinstance(end, Paused):
+            raise end
+    if waiting:
+        return Outcome.WAITING
+    if stops := [end for end in ends if isinstance(end, RunStopped)]:
+        raise min(stops, key=lambda stop: stop.started_seq)
+    return Outcome.ENDED if Outcome.ENDED in ends else Outcome.DONE

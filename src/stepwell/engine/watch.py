@@ -1,4 +1,4 @@
-"""Who wants to know when something about a run has been committed."""
+"""Who wants to know when something has happened to a run."""
 
 import asyncio
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ class Watchers:
 
     @contextmanager
     def watch(self, run: str) -> Iterator[asyncio.Event]:
-        """An event that is set after every commit about the run; the watcher clears it before it reads."""
+        """An event that is set whenever there is something new; the watcher clears it before it reads."""
         event = asyncio.Event()
         self._watching.setdefault(run, set()).add(event)
         try:
@@ -24,7 +24,7 @@ class Watchers:
             if not watching:
                 del self._watching[run]
 
-    def committed(self, run: str) -> None:
-        """Something about the run is durable now."""
+    def wake(self, run: str) -> None:
+        """Something new about the run is in the store."""
         for event in self._watching.get(run, ()):
             event.set()

@@ -3,6 +3,7 @@
 import re
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
+from email.utils import formatdate
 from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
@@ -90,6 +91,7 @@ class _Application:
         self._clock = clock
         self._router = router
         self._rates = Rates(clock)
+        self._date = (0, b"")  # a second and how it is written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -187,11 +189,19 @@ class _Application:
     def _dress(self, response: Response, exchange: _Exchange) -> None:
         """Add the headers that every answer has."""
         raw = response.raw_headers
+        raw.append((b"date", self._now()))
         raw.append((b"x-request-id", exchange.request_id))
         if (allowance := exchange.allowance) is not None:
             raw.append((b"x-ratelimit-limit", b"%d" % allowance.limit))
             raw.append((b"x-ratelimit-remaining", b"%d" % allowance.remaining))
             raw.append((b"x-ratelimit-reset", b"%d" % allowance.reset))
+
+    def _now(self) -> bytes:
+        """The time as the header Date has it, worked out once a second and only if somebody asks."""
+        second = self._clock.now_ms() // 1000
+        if self._date[0] != second:
+            self._date = (second, formatdate(second, usegmt=True).encode())
+        return self._date[1]
 
     def _fault(self, exchange: _Exchange, error: Exception) -> None:
         self._events.emit(

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
 
 from stepwell import values
-from stepwell.errors import ValidationFailed
-from stepwell.http.errors import ClientGone, PayloadTooLarge, UnsupportedMediaType
+from stepwell.errors import PayloadTooLarge, ValidationFailed
+from stepwell.http.errors import ClientGone, UnsupportedMediaType
 from stepwell.values import InvalidJson, Json
 
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -20,16 +20,6 @@ class MethodNotAllowed(StepwellError):
         self.allowed = allowed
 
 
-class PayloadTooLarge(StepwellError):
-    """The body is longer than `limit` bytes."""
-
-    code = "PAYLOAD_TOO_LARGE"
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"Request body is larger than {limit} bytes")
-        self.limit = limit
-
-
 class UnsupportedMediaType(StepwellError):
     """The body is of a type that is not read as JSON."""
 

@@ -64,8 +64,9 @@ class Route:
     """One method on one path.
 
     `query` and `body` are struct types; a body of `dict` is any object, told of by `body_schema`. `exists` is asked
-    before a fault of query or body is told: a resource that does not exist counts first. `sheds` routes are refused
-    with 503 under overload, before their body is decoded. `errors` are the codes beyond those that every route has.
+    before a fault of query or body is told: a resource that does not exist or may not be reached counts first.
+    `sheds` routes are refused with 503 under overload, before their body is decoded. `errors` are the codes beyond
+    those that every route has.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]

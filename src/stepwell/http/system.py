@@ -51,6 +51,7 @@ def system_pages(core: Core, metrics: Metrics, openapi: Json, *, bench: bool) ->
 
     pages = [("/healthz", healthz), ("/readyz", readyz), ("/metrics", measured), ("/openapi.json", openapi_document)]
     for path, answer in pages:
-        yield "GET", path, Page(f"GET {path}", answer)
+        for method in ("GET", "HEAD"):  # load balancers ask for health with HEAD
+            yield method, path, Page(f"{method} {path}", answer)
     if bench:
         yield "POST", "/bench/echo", Page("POST /bench/echo", echo)

@@ -1,7 +1,5 @@
 """condition: decides which branch the run takes. Source: LoopFour contract 7.1 and 9."""
 
-from typing import Any
-
 from stepwell.definitions import Kind, Source
 from stepwell.expressions import Condition, Scope
 from stepwell.steps.fields import text_field
@@ -48,6 +46,5 @@ class ConditionStep:
         return program.resolve(scope), {"result": program.evaluate(scope)}
 
     def decide(self, output: Json) -> bool:
-        """Whether the `then` branch is taken."""
-        result: Any = output["result"]
-        return result is True
+        """Whether the `then` branch is taken. A kept result may be of a version where the step had another type."""
+        return isinstance(output, dict) and output.get("result") is True

@@ -5,7 +5,7 @@ import pytest
 from stepwell.auth import SCOPES, Authenticator
 from stepwell.clock import FakeClock
 from stepwell.core import Keys, Workspaces, ensure_first_workspace
-from stepwell.errors import NotFound, Unauthorized, ValidationFailed
+from stepwell.errors import Forbidden, NotFound, Unauthorized, ValidationFailed
 from stepwell.ids import TimeOrderedIds
 from stepwell.store.sqlite import SqliteStore
 
@@ -21,8 +21,8 @@ def keys(store: SqliteStore, clock: FakeClock, ids: TimeOrderedIds, authenticato
 
 
 @pytest.fixture
-def workspaces(store: SqliteStore, ids: TimeOrderedIds) -> Workspaces:
-    return Workspaces(store, ids)
+def workspaces(store: SqliteStore, ids: TimeOrderedIds, workspace: str) -> Workspaces:
+    return Workspaces(store, ids, workspace)
 
 
 async def test_a_new_key_lets_in_with_its_scopes(keys: Keys, authenticator: Authenticator, workspace: str) -> None:
@@ -108,23 +108,34 @@ async def test_the_first_workspace_is_made_once(store: SqliteStore, ids: TimeOrd
 
 
 async def test_workspaces_are_paged_newest_first(workspaces: Workspaces, workspace: str) -> None:
-    made = [await workspaces.create(name) for name in "abc"]
+    made = [await workspaces.create(workspace, name) for name in "abc"]
 
-    first = await workspaces.page(limit=2)
+    first = await workspaces.page(workspace, limit=2)
 
     assert first == [made[2], made[1]]
-    assert [found.id for found in await workspaces.page(before=made[1].id)] == [made[0].id, workspace]
+    assert [found.id for found in await workspaces.page(workspace, before=made[1].id)] == [made[0].id, workspace]
 
 
-async def test_a_workspace_is_got_by_id(workspaces: Workspaces, ids: TimeOrderedIds) -> None:
-    made = await workspaces.create("Acme")
+async def test_a_workspace_is_got_by_id(workspaces: Workspaces, workspace: str, ids: TimeOrderedIds) -> None:
+    made = await workspaces.create(workspace, "Acme")
 
-    assert await workspaces.get(made.id) == made
+    assert await workspaces.get(workspace, made.id) == made
     for unknown in (ids.new(), "nonsense"):
         with pytest.raises(NotFound, match="Workspace not found"):
-            await workspaces.get(unknown)
+            await workspaces.get(workspace, unknown)
 
 
-async def test_a_workspace_needs_a_name(workspaces: Workspaces) -> None:
+async def test_a_workspace_needs_a_name(workspaces: Workspaces, workspace: str) -> None:
     with pytest.raises(ValidationFailed):
-        await workspaces.create("")
+        await workspaces.create(workspace, "")
+
+
+async def test_another_workspace_than_the_first_sees_only_itself_and_makes_none(
+    workspaces: Workspaces, workspace: str, foreign: str
+) -> None:
+    assert [found.id for found in await workspaces.page(foreign)] == [foreign]
+    assert (await workspaces.get(foreign, foreign)).id == foreign
+    with pytest.raises(NotFound, match="Workspace not found"):
+        await workspaces.get(foreign, workspace)
+    with pytest.raises(Forbidden, match="Access denied to this resource"):
+        await workspaces.create(foreign, "Mine")

@@ -35,13 +35,13 @@ def test_a_variable_is_named_after_section_and_name(tmp_path: Path) -> None:
 
 def test_options_win_over_variables_and_variables_over_the_file(tmp_path: Path) -> None:
     config = tmp_path / "other.toml"
-    config.write_text('[server]\nhost = "a"\nport = 1\npublic_url = "http://file.example"\n')
+    config.write_text('[server]\nhost = "a"\nport = 1\ndata = "file"\n')
     variables = {"STEPWELL_SERVER_HOST": "b", "STEPWELL_SERVER_PORT": "2"}
 
     settings = load(variables, config, {"server.host": "c", "server.port": None})
 
     assert (settings.server.host, settings.server.port) == ("c", 2)
-    assert settings.server.public_url == "http://file.example"
+    assert settings.server.data == Path("file")
 
 
 def test_the_file_of_the_data_directory_is_read(tmp_path: Path) -> None:
@@ -71,14 +71,14 @@ def test_every_fault_is_reported_at_once_with_its_source(tmp_path: Path) -> None
             "[server]\nport = true\n[nonsense]\na = 1\n[log]\nformat = 'xml'\n",
             STEPWELL_RATE_LIMIT_WRITE="-1",
             STEPWELL_RATE_LIMIT_REED="5",
-            STEPWELL_SERVER_PUBLIC_URL="example.com",
+            STEPWELL_VAULT_KEY="short",
         )
 
     file = str(tmp_path / "stepwell.toml")
     assert [(fault.setting, fault.source) for fault in raised.value.faults] == [
         ("server.port", file),
-        ("server.public_url", "STEPWELL_SERVER_PUBLIC_URL"),
         ("rate_limit.write", "STEPWELL_RATE_LIMIT_WRITE"),
+        ("vault.key", "STEPWELL_VAULT_KEY"),
         ("log.format", file),
         ("nonsense", file),
         ("STEPWELL_RATE_LIMIT_REED", "STEPWELL_RATE_LIMIT_REED"),

@@ -11,7 +11,7 @@ from stepwell.errors import Fault, ValidationFailed
 from stepwell.http.dialects.loopfour import requests, wire
 from stepwell.http.dialects.loopfour.answers import listing, success
 from stepwell.http.dialects.loopfour.names import created, cursor, cursor_id, time
-from stepwell.http.routes import Answer, Call, Rate, Route
+from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.store import Key, Workspace
 
 
@@ -42,21 +42,28 @@ async def revoke_key(call: Call[None, None]) -> Response:
     return success(wire.Deleted(id=f"key_{id.lower()}"))
 
 
+async def may_create_workspaces(call: AnyCall) -> None:
+    """Raise Forbidden unless the key is of the first workspace."""
+    call.core.workspaces.check_may_create(call.workspace)
+
+
 async def list_workspaces(call: Call[requests.PageQuery, None]) -> Response:
     """GET /admin/workspaces."""
     query = call.query
-    rows = await call.core.workspaces.page(before=cursor_id(query.cursor, "ws"), limit=query.limit + 1)
+    before = cursor_id(query.cursor, "ws")
+    rows = await call.core.workspaces.page(call.workspace, before=before, limit=query.limit + 1)
     return listing(rows, query.limit, _workspace, lambda row: cursor(ids.created_ms(row.id), f"ws_{row.id}"))
 
 
 async def create_workspace(call: Call[None, requests.NewWorkspace]) -> Response:
     """POST /admin/workspaces."""
-    return success(_workspace(await call.core.workspaces.create(call.body.name)), 201)
+    return success(_workspace(await call.core.workspaces.create(call.workspace, call.body.name)), 201)
 
 
 async def get_workspace(call: Call[None, None]) -> Response:
     """GET /admin/workspaces/{id}."""
-    return success(_workspace(await call.core.workspaces.get(call.params["id"].removeprefix("ws_"))))
+    id = call.params["id"].removeprefix("ws_")
+    return success(_workspace(await call.core.workspaces.get(call.workspace, id)))
 
 
 def _key(key: Key) -> wire.KeyItem:
@@ -120,7 +127,7 @@ ROUTES: Sequence[Route] = (
         handler=list_workspaces,
         scope="admin",
         rate=Rate.READ,
-        summary="List workspaces, newest first",
+        summary="List workspaces, newest first; only its own to a key of another workspace than the first",
         answers=(Answer(status=200, data=wire.WorkspaceItem, listed=True),),
         query=requests.PageQuery,
         errors=("VALIDATION_ERROR",),
@@ -131,10 +138,11 @@ ROUTES: Sequence[Route] = (
         handler=create_workspace,
         scope="admin",
         rate=Rate.WRITE,
-        summary="Make a workspace",
+        summary="Make a workspace; for keys of the first workspace",
         answers=(Answer(status=201, data=wire.WorkspaceItem),),
         body=requests.NewWorkspace,
         errors=("VALIDATION_ERROR",),
+        exists=may_create_workspaces,
     ),
     Route(
         method="GET",
