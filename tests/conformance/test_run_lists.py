@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from conformance.runs import NOW, Story, a_record
 from stepwell.clock import FakeClock
-from stepwell.ids import created_ms
+from stepwell.ids import created_ms, lowest_at
 from stepwell.states import FINAL, RunState
 from stepwell.store import RunFilter
 from stepwell.store.sql import load as load_sql
@@ -159,49 +159,34 @@ async def left(story: Story) -> list[str]:
     return [run.id for run in reversed(await story.runs.page(RunFilter(workspace=story.workspace, limit=1000)))]
 
 
-async def test_runs_before_a_time_are_pruned_oldest_first_in_batches(
+async def test_ended_runs_below_an_id_are_pruned_oldest_first_in_batches(
     story: Story, theirs: Story, clock: FakeClock
 ) -> None:
     opened = await story.born()
     runs, other = await aged(story, clock, 6), await aged(theirs, clock, 1)
-    before = created_ms(runs[5])
 
-    first = await story.runs.prune(story.workspace, before, None, 2)
+    first = await story.runs.prune(story.workspace, runs[5], 2)
     after_first = await left(story)
-    rest = [await story.runs.prune(story.workspace, before, None, 2) for _ in range(3)]
+    rest = [await story.runs.prune(story.workspace, runs[5], 2) for _ in range(3)]
 
     assert (first, after_first) == (2, [opened, *runs[2:]])
     assert rest == [2, 1, 0]
     assert (await left(story), await left(theirs)) == ([opened, runs[5]], other)
 
 
-@pytest.mark.parametrize("keep", [0, 1, 3, 6, 7])
-async def test_runs_beyond_the_newest_are_pruned(story: Story, theirs: Story, clock: FakeClock, keep: int) -> None:
-    runs, other = await aged(story, clock, 6), await aged(theirs, clock, 1)
+async def test_the_nth_newest_run_is_found_among_those_of_its_workspace(
+    story: Story, theirs: Story, clock: FakeClock
+) -> None:
+    runs = await aged(story, clock, 4)
+    await aged(theirs, clock, 3)
 
-    removed = await story.runs.prune(story.workspace, None, keep, 100)
-
-    assert removed == max(0, 6 - keep)
-    assert (await left(story), await left(theirs)) == (runs[max(0, 6 - keep) :], other)
-
-
-async def test_a_batch_by_age_and_count_together_removes_no_more_than_its_limit(story: Story, clock: FakeClock) -> None:
-    runs = await aged(story, clock, 10)
-    before = created_ms(runs[2])
-    removed = []
-
-    while count := await story.runs.prune(story.workspace, before, 1, 3):
-        removed.append(count)
-
-    assert max(removed) <= 3
-    assert sum(removed) == 9
-    assert await left(story) == runs[9:]
+    assert [await story.runs.nth_newest(story.workspace, place) for place in (1, 4, 5)] == [runs[3], runs[0], None]
 
 
-async def test_a_time_before_1970_prunes_nothing(story: Story, clock: FakeClock) -> None:
+async def test_a_bound_of_a_time_before_1970_prunes_nothing(story: Story, clock: FakeClock) -> None:
     runs = await aged(story, clock, 1)
 
-    assert await story.runs.prune(story.workspace, -1, None, 10) == 0
+    assert await story.runs.prune(story.workspace, lowest_at(-1), 10) == 0
     assert await left(story) == runs
 
 
@@ -240,7 +225,7 @@ async def test_space_that_was_freed_is_given_back(story: Story, tmp_path: Path) 
     for number in range(60):
         run = await story.born(input=b'"' + random.Random(number).randbytes(9000) + b'"')
         await story.finish(run)
-    await story.runs.prune(story.workspace, None, 0, 100)
+    await story.runs.prune(story.workspace, story.ids.new(), 100)
     before = _pages(tmp_path / FILE_NAME)
 
     await story.runs.vacuum()

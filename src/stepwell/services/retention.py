@@ -6,6 +6,7 @@ from stepwell.clock import Clock
 from stepwell.engine import Engine
 from stepwell.errors import StoreUnavailable
 from stepwell.events import Events
+from stepwell.ids import lowest_at
 from stepwell.settings import Retention as Settings
 from stepwell.store import Store
 
@@ -40,17 +41,22 @@ class Retention:
         now = self._clock.now_ms()
         while await self._store.runs.forget_idempotency_keys(now, BATCH) == BATCH:
             pass
-        before = None if self._settings.age_days is None else now - self._settings.age_days * DAY_MS
-        if before is None and self._settings.runs is None:
-            return 0
         removed = 0
         for workspace in await self._store.keys.workspaces():
-            while count := await self._store.runs.prune(workspace.id, before, self._settings.runs, BATCH):
-                removed += count
+            if bound := await self._bound(workspace.id, now):
+                while count := await self._store.runs.prune(workspace.id, bound, BATCH):
+                    removed += count
         if removed:
             await self._store.runs.vacuum()
             self._events.emit("retention.pruned", count=removed)
         return removed
+
+    async def _bound(self, workspace: str, now: int) -> str | None:
+        """The id below which ended runs are removed; None if all are kept."""
+        age_days, kept = self._settings.age_days, self._settings.runs
+        oldest_kept = None if kept is None else await self._store.runs.nth_newest(workspace, kept)
+        bounds = [] if age_days is None else [lowest_at(now - age_days * DAY_MS)]
+        return max([*bounds, *([oldest_kept] if oldest_kept else [])], default=None)
 
     async def _wait_for_runs(self, stop: asyncio.Event) -> None:
         self._engine.started.clear()

@@ -90,8 +90,13 @@ class Runs(Protocol):
         """The newest runs that pass a filter, without their values."""
         ...
 
-    async def prune(self, workspace: str, before: int | None, keep: int | None, limit: int) -> int:
-        """Remove ended runs created before a time (epoch ms) or beyond the newest `keep`; how many were removed."""
+    async def prune(self, workspace: str, before: str, limit: int) -> int:
+        """Remove ended runs whose id is below another, oldest first; how many were removed."""
+        ...
+
+    async def nth_newest(self, workspace: str, place: int) -> str | None:
+        """The run at a place of a workspace's runs, the newest being at 1; None if there are fewer. May take a second;
+        holds nobody up."""
         ...
 
     async def forget_idempotency_keys(self, now: int, limit: int) -> int:

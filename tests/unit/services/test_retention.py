@@ -60,6 +60,14 @@ async def test_only_the_newest_runs_are_kept(world: World) -> None:
     assert await kept(world) == runs[3:]
 
 
+async def test_of_two_limits_the_one_that_removes_more_counts(world: World) -> None:
+    await ended(world, 2)
+    world.clock.advance(8 * DAY_S)
+    young = await ended(world, 3)
+    assert await retention(world, Settings(age_days=7, runs=1)).clean_up() == 4
+    assert await kept(world) == young[2:]
+
+
 async def test_the_service_sleeps_until_a_run_is_started_and_then_cleans_up_after_its_interval(world: World) -> None:
     stop = asyncio.Event()
     service = asyncio.ensure_future(retention(world, Settings(runs=1, interval_s=60)).run(stop))
@@ -78,5 +86,8 @@ async def test_the_service_sleeps_until_a_run_is_started_and_then_cleans_up_afte
 
 async def turns() -> None:
     """Let the event loop do what it can do now."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+    await asyncio.to_thread(int)  # what was handed to a thread before this is done
     for _ in range(30):
         await asyncio.sleep(0)

@@ -242,16 +242,13 @@ DELETE FROM payloads WHERE workspace = :workspace AND run = :run;
 DELETE FROM idempotency WHERE (workspace, workflow, key) IN (
   SELECT workspace, workflow, key FROM idempotency WHERE created_at <= :expired LIMIT :limit);
 
--- name: prunable_by_age
--- Ended runs created before a time, oldest first.
-SELECT workspace, id FROM runs WHERE workspace = :workspace AND id < :before AND ended_at IS NOT NULL ORDER BY id LIMIT :limit;
+-- name: nth_newest
+-- The run at a place of a workspace's runs, the newest being the first. Walks over all before it.
+SELECT id FROM runs WHERE workspace = :workspace ORDER BY id DESC LIMIT 1 OFFSET :place - 1;
 
--- name: prunable_by_count
--- Ended runs beyond the newest n of a workspace, oldest first.
-SELECT workspace, id FROM runs
-WHERE workspace = :workspace AND ended_at IS NOT NULL
-  AND id <= (SELECT id FROM runs WHERE workspace = :workspace ORDER BY id DESC LIMIT 1 OFFSET :keep)
-ORDER BY id LIMIT :limit;
+-- name: prunable
+-- Ended runs below an id, oldest first.
+SELECT workspace, id FROM runs WHERE workspace = :workspace AND id < :before AND ended_at IS NOT NULL ORDER BY id LIMIT :limit;
 
 -- name: probe
 -- Write a row, to see whether the file can be written.

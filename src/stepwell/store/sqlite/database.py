@@ -53,6 +53,14 @@ class Database:
         except apsw.Error as error:
             raise StoreUnavailable(f"The store cannot be read now: {error}", retry_after_s=5) from error
 
+    async def read_apart(self, sql: str, bindings: dict[str, Any]) -> list[Any]:
+        """The same for a statement that may take long: in a thread, on a connection of its own.
+
+        Raises:
+            StoreUnavailable: the file cannot be read now.
+        """
+        return await asyncio.to_thread(_read_apart, self.path, sql, bindings)
+
     def snapshot(self, read: Callable[[apsw.Connection], T]) -> T:
         """Several statements on one state of the file."""
         try:
@@ -219,3 +227,14 @@ def _check_ownership(connection: apsw.Connection, path: Path) -> None:
 def _pragma(connection: apsw.Connection, name: str) -> int:
     value: int = rows(connection, f"PRAGMA {name}")[0][0]
     return value
+
+
+def _read_apart(path: Path, sql: str, bindings: dict[str, Any]) -> list[Any]:
+    try:
+        connection = connect(path, read_only=True)
+        try:
+            return rows(connection, sql, bindings)
+        finally:
+            connection.close()
+    except (apsw.Error, StartupRefused) as error:
+        raise StoreUnavailable(f"The store cannot be read now: {error}", retry_after_s=5) from error

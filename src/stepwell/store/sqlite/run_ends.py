@@ -4,7 +4,6 @@ from typing import Any
 
 import apsw
 
-from stepwell import ids
 from stepwell.states import OPEN, RunState
 from stepwell.store.rows import End, Fired
 from stepwell.store.sql import load
@@ -72,16 +71,8 @@ def delete(connection: apsw.Connection, target: tuple[bytes, bytes]) -> bool:
     return True
 
 
-def prune(connection: apsw.Connection, wanted: tuple[bytes, int | None, int | None, int]) -> int:
-    workspace, before, keep, limit = wanted
-    bindings = {"workspace": workspace, "limit": limit}
-    found: list[tuple[bytes, bytes]] = []
-    if before is not None:
-        bound = key(ids.lowest_at(before))
-        found = rows(connection, SQL["prunable_by_age"], {**bindings, "before": bound})
-    if keep is not None and len(found) < limit:
-        found += rows(connection, SQL["prunable_by_count"], {**bindings, "limit": limit - len(found), "keep": keep})
-    return sum(delete(connection, row) for row in found)
+def prune(connection: apsw.Connection, bindings: dict[str, Any]) -> int:
+    return sum(delete(connection, row) for row in rows(connection, SQL["prunable"], bindings))
 
 
 def forget_keys(connection: apsw.Connection, bindings: dict[str, Any]) -> int:

@@ -55,8 +55,13 @@ class SqliteRuns:
     async def fire_timers(self, now: int, limit: int, timeout_error: bytes) -> list[Fired]:
         return await self._database.write(run_ends.fire_timers, (now, limit, timeout_error))
 
-    async def prune(self, workspace: str, before: int | None, keep: int | None, limit: int) -> int:
-        return await self._database.write(run_ends.prune, (key(workspace), before, keep, limit))
+    async def prune(self, workspace: str, before: str, limit: int) -> int:
+        bindings = {"workspace": key(workspace), "before": key(before), "limit": limit}
+        return await self._database.write(run_ends.prune, bindings)
+
+    async def nth_newest(self, workspace: str, place: int) -> str | None:
+        found = await self._database.read_apart(SQL["nth_newest"], {"workspace": key(workspace), "place": place})
+        return text(found[0][0]) if found else None
 
     async def forget_idempotency_keys(self, now: int, limit: int) -> int:
         bindings = {"expired": now - IDEMPOTENCY_MS, "limit": limit}
