@@ -102,7 +102,7 @@ class World:
         self.engine = Engine(
             self.store.runs,
             self,
-            Ports(http=None, actions=None),  # type: ignore[arg-type]
+            Ports(http=None, actions=None, outbox=None),  # type: ignore[arg-type]
             self.clock,
             self.ids,
             Events(),

@@ -115,7 +115,7 @@ async def _replay(world: World, loaded: Loaded, plan: Plan, prefix: int, path: P
     engine = Engine(
         store.runs,
         Surroundings(),
-        Ports(None, None),
+        Ports(None, None, None),
         world.clock,
         world.ids,
         Events(),  # type: ignore[arg-type]

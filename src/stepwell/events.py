@@ -31,6 +31,8 @@ EVENTS: Mapping[str, Meaning] = {
     "step.retried": Meaning("debug", "step failed and will be tried again"),
     "step.fault": Meaning("error", "a step type raised an exception of its own"),
     "timers.fired": Meaning("debug", "timers fired"),
+    "outbox.done": Meaning("debug", "a scheduled action was run"),
+    "outbox.given_up": Meaning("error", "a scheduled action failed for good and was given up"),
     "retention.pruned": Meaning("info", "old runs were removed"),
     "service.failed": Meaning("error", "a service failed and is started again"),
     "http.request": Meaning("info", "request"),

@@ -21,6 +21,7 @@ from stepwell.core import (
     Core,
     Keys,
     LoopLag,
+    Outbox,
     Plans,
     RunEnvironment,
     Runs,
@@ -34,7 +35,7 @@ from stepwell.errors import StartupRefused
 from stepwell.events import Events, Sink
 from stepwell.http import App, create_app
 from stepwell.ids import TimeOrderedIds
-from stepwell.services import Metrics, Retention, Service, Supervisor
+from stepwell.services import Metrics, OutboxService, Retention, Service, Supervisor
 from stepwell.settings import Settings
 from stepwell.steps import STEP_TYPES, Ports
 from stepwell.store import Store
@@ -92,9 +93,10 @@ async def _over(
     http = GuardedHttp(allow_private=settings.egress.allow_private, user_agent=f"Stepwell/{__version__}")
     mail = SmtpMail(clock, allow_private=settings.egress.allow_private)
     actions = ConnectorActions(connectors, http, mail, connections.open, store.connections, clock)
+    outbox = Outbox(store, vault, actions, clock, events)
     environment = RunEnvironment(plans, secrets, Markers(vault), connections)
     limits = Limits(settings.engine.max_active_runs, settings.engine.max_open_runs, settings.limits.step_output_bytes)
-    engine = Engine(store.runs, environment, Ports(http, actions), clock, ids, events, limits)
+    engine = Engine(store.runs, environment, Ports(http, actions, outbox), clock, ids, events, limits)
     authenticator = Authenticator(store.keys, clock, admin_key=settings.admin.key, admin_workspace=workspace)
     try:
         yield (
@@ -105,6 +107,7 @@ async def _over(
                 workspaces=Workspaces(store, ids, workspace),
                 connections=connections,
                 runs=Runs(store, engine, plans, ids, clock, settings.limits.input_bytes),
+                outbox=outbox,
                 authenticator=authenticator,
                 engine=engine,
                 store=store,
@@ -136,10 +139,12 @@ async def running(
             await engine.recover()
             await engine.run(stop)
 
+        outbox = OutboxService(core.outbox, clock)
         retention = Retention(core.store, engine, clock, events, settings.retention)
         services = [
             Service("engine", walks, engine.offer, vital=True),
             Service("timers", engine.timers.run, engine.timers.wake, vital=True),
+            Service("outbox", outbox.run, outbox.wake),
             Service("retention", retention.run),
         ]
         supervisor = Supervisor(services, clock, events)

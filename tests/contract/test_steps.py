@@ -1,11 +1,13 @@
 """Steps, expressions and connections as a client sees them work. Source: LoopFour contract 5.2, 6-9 and 13."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from answering import Answering, answering
 from live import Api, refused, transform
+from stepwell.clock import SystemClock, iso
 from stepwell.values import Json, decode
 
 SECRET = "hush-hush-value"  # noqa: S105 - a made-up one, looked for in what is shown
@@ -332,3 +334,23 @@ def test_with_several_connections_and_no_default_the_step_fails(api: Api) -> Non
     run = only(api, {"type": "slack", "config": {"channel": "#a", "text": "t"}})
 
     assert run["error"]["code"] == "CONNECTION_MISSING"
+
+
+def test_a_scheduled_email_is_sent_by_the_server_at_its_time(api: Api) -> None:
+    simulator(api, "resend")
+    at = SystemClock().now_ms() + 300
+    mail = {"action": "schedule", "send_at": "{{input.at}}", "to": "ana@example.com", "subject": "Soon", "text": "x"}
+    id = api.workflow(transform(steps=[{"id": "mail", "type": "email", "config": mail}]))
+
+    run = api.finish(id, input={"at": iso(at)})
+
+    assert run["output"] == {"messageId": f"{run['id']}:mail", "status": "scheduled"}
+    assert api.server.call(_sent(api)) >= at
+
+
+async def _sent(api: Api) -> int:
+    """When the outbox has become empty, in epoch ms."""
+    core = api.server.parts.core
+    while await core.outbox.next() is not None:  # noqa: ASYNC110 - what empties it is a service of the server
+        await asyncio.sleep(0.01)
+    return SystemClock().now_ms()

@@ -4,6 +4,7 @@ from stepwell.core.connections import STATUSES, ConnectionChanges, ConnectionFie
 from stepwell.core.core import Core, LoopLag
 from stepwell.core.environment import RunEnvironment
 from stepwell.core.keys import Keys, NewKey
+from stepwell.core.outbox import Outbox
 from stepwell.core.plans import Plans
 from stepwell.core.runs import Restarted, Runs, StartedRun, StartRequest, StreamEvent
 from stepwell.core.secrets import SecretName, Secrets
@@ -23,6 +24,7 @@ __all__ = [
     "Keys",
     "LoopLag",
     "NewKey",
+    "Outbox",
     "Plans",
     "Restarted",
     "RunEnvironment",

@@ -7,6 +7,7 @@ from stepwell.auth import Authenticator
 from stepwell.clock import Clock
 from stepwell.core.connections import Connections
 from stepwell.core.keys import Keys
+from stepwell.core.outbox import Outbox
 from stepwell.core.runs import Runs
 from stepwell.core.secrets import Secrets
 from stepwell.core.workflows import Workflows
@@ -47,6 +48,7 @@ class Core:
     workspaces: Workspaces
     connections: Connections
     runs: Runs
+    outbox: Outbox
     authenticator: Authenticator
     engine: Engine
     store: Store

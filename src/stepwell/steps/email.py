@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from email.utils import getaddresses, quote
 from typing import TypeAlias, Union
 
+from stepwell.clock import parse_iso
 from stepwell.definitions import Kind, Source
 from stepwell.definitions.wording import kind_of
 from stepwell.expressions import Scope, Template
@@ -38,7 +39,7 @@ class EmailProgram:
 
 
 class EmailStep:
-    """Output `{messageId, status}`."""
+    """Output `{messageId, status}`; of a scheduled message the id is that of the operation that will send it."""
 
     name = "email"
     kind = Kind.EFFECT
@@ -65,7 +66,7 @@ class EmailStep:
                 "type": ["array", "string"],
                 "description": "Objects {filename, content (base64), contentType}.",
             },
-            "send_at": text_field("Of schedule."),
+            "send_at": text_field("Of schedule: the ISO 8601 time at which the server sends it."),
             "provider": choice_field("Whose connection sends it; any if absent.", *PROVIDERS),
             "connection": text_field("Id or slug of the connection to use."),
         },
@@ -75,8 +76,9 @@ class EmailStep:
         config = source.config
         action = config.get("action", "send")
         if action == "schedule":
-            source.fault(("action",), "Scheduled sending is not available")
-        elif action in _TEMPLATED:
+            _require(source, "send_at")
+            _check_time(source, config.get("send_at"))
+        if action in _TEMPLATED:
             _require(source, "template")
         else:
             _require(source, "subject")
@@ -102,13 +104,30 @@ class EmailStep:
         if call.connection is None:
             raise unfit("provider", "No connection was chosen")
         params = _message(call.reveal(config))
-        result = await ports.actions.perform(f"{call.connection.provider}.{_SEND}", params, call)
+        action = f"{call.connection.provider}.{_SEND}"
+        if read_text(config, "action") == "schedule":
+            await ports.outbox.put(action, params, call, _time(config))
+            return {"messageId": call.operation_id, "status": "scheduled"}
+        result = await ports.actions.perform(action, params, call)
         return {"messageId": result.get("messageId"), "status": result.get("status", "sent")}
 
 
 def _require(source: Source, name: str) -> None:
     if name not in source.raw.get("config", {}):
         source.fault((name,), "Required")
+
+
+def _check_time(source: Source, given: Json) -> None:
+    if isinstance(given, str) and "{" not in given and parse_iso(given) is None:
+        source.fault(("send_at",), "Expected an ISO 8601 time")
+
+
+def _time(config: dict[str, Json]) -> int:
+    """When a scheduled message is to be sent; a time that is past means now."""
+    time_ms = parse_iso(read_needed_text(config, "send_at"))
+    if time_ms is None:
+        raise unfit("send_at", "Expected an ISO 8601 time")
+    return time_ms
 
 
 def _parts(source: Source, fields: dict[str, Json], *above: str) -> Parts:

@@ -90,12 +90,21 @@ class Actions(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """Actions that the server runs later, whatever has become of the run by then."""
+
+    async def put(self, action: str, params: Json, call: Call, due_ms: int) -> None:
+        """Keep an action until its time (epoch ms); durable when this returns. The same operation is kept once."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything an effect may use."""
 
     http: Http
     actions: Actions
+    outbox: Outbox
 
 
 class PureType(StepType, Protocol):

@@ -1,12 +1,13 @@
 """The store: the only SQL of the project, behind one port."""
 
-from stepwell.store.port import Connections, Keys, Runs, Store, Workflows
+from stepwell.store.port import Connections, Keys, Outbox, Runs, Store, Workflows
 from stepwell.store.rows import (
     Claim,
     Commit,
     Committed,
     Connection,
     End,
+    Errand,
     Fired,
     Key,
     Loaded,
@@ -29,11 +30,13 @@ __all__ = [
     "Connection",
     "Connections",
     "End",
+    "Errand",
     "Fired",
     "Key",
     "Keys",
     "Loaded",
     "NewRun",
+    "Outbox",
     "Record",
     "Run",
     "RunFilter",

@@ -12,6 +12,7 @@ from stepwell.store.rows import (
     Committed,
     Connection,
     End,
+    Errand,
     Fired,
     Key,
     Loaded,
@@ -241,6 +242,30 @@ class Connections(Protocol):
         ...
 
 
+class Outbox(Protocol):
+    """What the server is to do later on its own account."""
+
+    async def put(self, workspace: str, operation: str, due: int, sealed: bytes) -> None:
+        """Keep an errand; of one operation only the first."""
+        ...
+
+    async def put_off(self, workspace: str, operation: str, due: int) -> bool:
+        """Count a failed attempt and set the next."""
+        ...
+
+    async def end(self, workspace: str, operation: str) -> bool:
+        """Forget an errand that is done or given up."""
+        ...
+
+    async def due(self, now: int, limit: int) -> list[Errand]:
+        """Errands of all workspaces whose time has come, the longest due first."""
+        ...
+
+    async def next(self) -> int | None:
+        """When the next errand is due, in epoch ms."""
+        ...
+
+
 class Store(Protocol):
     """One store."""
 
@@ -255,6 +280,9 @@ class Store(Protocol):
 
     @property
     def connections(self) -> Connections: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
 
     def oldest_write_age_s(self) -> float:
         """How long the oldest write has waited to be committed."""

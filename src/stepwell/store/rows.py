@@ -246,3 +246,13 @@ class Secret(msgspec.Struct, frozen=True):
     name: str
     sealed: bytes
     updated_at: int
+
+
+class Errand(msgspec.Struct, frozen=True):
+    """Something the server is to do at a time, under an operation id; `sealed` says what."""
+
+    workspace: str
+    operation: str
+    due: int
+    attempts: int
+    sealed: bytes

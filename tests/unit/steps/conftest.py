@@ -36,12 +36,13 @@ class TinyCatalogue:
 
 @dataclass
 class Outside:
-    """Both ports: answers with what a test prepared and keeps what it was asked."""
+    """All ports: answers with what a test prepared and keeps what it was asked."""
 
     answer: HttpResponse | StepError = field(default_factory=lambda: answer(200, b"{}"))
     result: Json = field(default_factory=dict)
     requests: list[HttpRequest] = field(default_factory=list)
     performed: list[tuple[str, Json]] = field(default_factory=list)
+    kept: list[tuple[str, Json, int]] = field(default_factory=list)
 
     async def send(self, workspace: str, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
@@ -52,6 +53,9 @@ class Outside:
     async def perform(self, action: str, params: Json, call: Call) -> Json:
         self.performed.append((action, params))
         return self.result
+
+    async def put(self, action: str, params: Json, call: Call, due_ms: int) -> None:
+        self.kept.append((action, params, due_ms))
 
 
 def answer(status: int, body: bytes, **headers: str) -> HttpResponse:
@@ -122,6 +126,8 @@ def perform(compiled: Callable[..., Step], outside: Outside) -> Callable[..., Js
             connection=ChosenConnection("conn", provider),
             reveal=lambda value: map_strings(value, lambda text: text.replace("[[", "open-").replace("]]", "")),
         )
-        return asyncio.run(step.type.perform(step.program, resolved, call, Ports(http=outside, actions=outside)))
+        return asyncio.run(
+            step.type.perform(step.program, resolved, call, Ports(http=outside, actions=outside, outbox=outside))
+        )
 
     return run

@@ -159,6 +159,20 @@ def test_without_provider_any_email_connection_will_do(compiled):
     assert need(compiled, "email", {**MAIL, "connection": "main"}) == ConnectionNeed(("resend", "smtp"), "main")
 
 
+def test_a_scheduled_email_is_kept_until_its_time_and_not_sent_now(perform, outside):
+    config = {**MAIL, "action": "schedule", "send_at": "{{input.at}}"}
+    output = perform("email", config, input={"at": "2024-01-15T10:00:00Z"})
+    assert output == {"messageId": "run:it", "status": "scheduled"}
+    assert outside.performed == []
+    assert [(action, due) for action, _, due in outside.kept] == [("resend.sendEmail", 1_705_312_800_000)]
+
+
+def test_a_scheduled_email_without_a_readable_time_fails_its_step(perform):
+    config = {**MAIL, "action": "schedule", "send_at": "{{input.at}}"}
+    with pytest.raises(StepError, match="send_at"):
+        perform("email", config, input={"at": "soon"})
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -166,7 +180,8 @@ def test_without_provider_any_email_connection_will_do(compiled):
         ({"to": 5}, ("config.to", "Expected string or array, received number")),
         ({"subject": None}, ("config.subject", "Required")),
         ({"text": None}, ("config.body", "Required")),
-        ({"action": "schedule"}, ("config.action", "Scheduled sending is not available")),
+        ({"action": "schedule"}, ("config.send_at", "Required")),
+        ({"action": "schedule", "send_at": "soon"}, ("config.send_at", "Expected an ISO 8601 time")),
         ({"action": "sendTemplate"}, ("config.template", "Required")),
         ({"provider": "gmail"}, ("config.provider", "Email provider not available: gmail")),
     ],

@@ -184,3 +184,14 @@ CREATE TABLE probes (
   id INTEGER NOT NULL PRIMARY KEY,
   at INTEGER NOT NULL
 );
+
+-- What the server is to do later on its own account: one row per operation, until it is done or given up.
+CREATE TABLE outbox (
+  workspace BLOB NOT NULL,
+  operation TEXT NOT NULL,
+  due INTEGER NOT NULL,
+  attempts INTEGER NOT NULL DEFAULT 0,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (workspace, operation)
+);
+CREATE INDEX outbox_by_due ON outbox (due);

@@ -5,6 +5,7 @@ from pathlib import Path
 from stepwell.store.sqlite.connections import SqliteConnections
 from stepwell.store.sqlite.database import FILE_NAME, Database, DirectoryLock, backup, check, connect, migrate
 from stepwell.store.sqlite.keys import SqliteKeys
+from stepwell.store.sqlite.outbox import SqliteOutbox
 from stepwell.store.sqlite.runs import SqliteRuns
 from stepwell.store.sqlite.workflows import SqliteWorkflows
 from stepwell.store.sqlite.writer import Boundary, Death
@@ -32,6 +33,7 @@ class SqliteStore:
         self.workflows = SqliteWorkflows(self.database)
         self.keys = SqliteKeys(self.database)
         self.connections = SqliteConnections(self.database)
+        self.outbox = SqliteOutbox(self.database)
 
     def oldest_write_age_s(self) -> float:
         return self.database.writer.oldest_age_s()
