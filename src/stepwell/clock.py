@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Protocol
 
+LONGEST_SLEEP_S = 30.0  # so that a jump of the wall clock is noticed
+
 
 class Clock(Protocol):
     """What the program knows of time."""
@@ -84,6 +86,41 @@ class FakeClock:
             waiter.cancel()
             over.cancel()
         return event.is_set()
+
+
+class Alarm:
+    """Sleeps until the next of some times that others know of; whoever owns them says when that is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._next: int | None = None
+        self._changed = asyncio.Event()
+
+    def set(self, due: int | None) -> None:
+        """The next time, in epoch ms; None if there is none."""
+        self._next = due
+
+    def note(self, due: int) -> None:
+        """There is one more time; perhaps an earlier one."""
+        if self._next is None or due < self._next:
+            self._next = due
+            self._changed.set()
+
+    def wake(self) -> None:
+        """End the sleep, for instance to see that it is time to stop."""
+        self._changed.set()
+
+    @property
+    def due(self) -> bool:
+        """The next time has come."""
+        return self._next is not None and self._next <= self._clock.now_ms()
+
+    async def sleep(self) -> None:
+        """Sleep until the next time, a change of it or a wake, at most 30 s if there is one."""
+        self._changed.clear()
+        if not self.due:
+            left_s = None if self._next is None else (self._next - self._clock.now_ms()) / 1000
+            await self._clock.wait(self._changed, None if left_s is None else min(LONGEST_SLEEP_S, left_s))
 
 
 def iso(time_ms: int) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kit import World, wait
-from stepwell.engine.timers import LONGEST_SLEEP_S
+from stepwell.clock import LONGEST_SLEEP_S
 
 TURNS = 50  # of the event loop: more than the service needs to look and sleep again
 
