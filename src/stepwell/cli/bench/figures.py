@@ -14,7 +14,7 @@ from stepwell.cli.bench.target import KEY
 from stepwell.clock import SystemClock, iso
 from stepwell.core import Core, StartRequest
 from stepwell.events import Events
-from stepwell.server import open_core
+from stepwell.server import open_core, tune_interpreter
 from stepwell.settings import Server, Settings
 from stepwell.store.sqlite.fill import fill_runs
 
@@ -64,6 +64,7 @@ async def measure(folder: Path, runs: int, listed: int, report: Report) -> None:
 async def _engine(folder: Path, runs: int) -> float:
     """Start so many runs inside one process, 500 at a time, until all are completed."""
     async with _core(folder) as (core, workspace):
+        tune_interpreter()
         await core.engine.recover()
         document = {"name": "bench", "trigger": {"type": "api"}, "steps": THREE_TRANSFORMS}
         workflow = (await core.workflows.create(workspace, document, "bench")).workflow.id
