@@ -1,5 +1,6 @@
 """What engine tests share: a world of one SQLite store, one engine, a fake clock and an effect that is written down."""
 
+import hashlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,11 +10,12 @@ from stepwell import values
 from stepwell.clock import FakeClock
 from stepwell.definitions import Kind, Plan, StepType, compile_definition
 from stepwell.engine import Engine, Limits
+from stepwell.engine.ports import ChildEnd
 from stepwell.errors import StepError
 from stepwell.events import Events
 from stepwell.ids import TimeOrderedIds
 from stepwell.steps import STEP_TYPES, Call, ChosenConnection, ConnectionNeed, Ports
-from stepwell.store import Loaded, NewRun
+from stepwell.store import Approval, Loaded, NewRun, Run
 from stepwell.store.sqlite import Boundary, SqliteStore
 from stepwell.values import Json
 
@@ -94,6 +96,7 @@ class World:
         self.limits = Limits()
         self.booted = 0
         self.random = iter(itertools.repeat(0.5))
+        self.notified: list[tuple[str, tuple[str, ...], bool]] = []  # approval, whom, escalated
 
     async def boot(self, boundary: Boundary | None = None, *, recover: bool = True) -> None:
         """Start a process: open the file, recover, claim."""
@@ -102,7 +105,7 @@ class World:
         self.engine = Engine(
             self.store.runs,
             self,
-            Ports(http=None, actions=None, outbox=None),  # type: ignore[arg-type]
+            Ports(http=None, actions=None, outbox=None, code=None),  # type: ignore[arg-type]
             self.clock,
             self.ids,
             Events(),
@@ -127,6 +130,41 @@ class World:
 
     async def choose_connection(self, workspace: str, need: ConnectionNeed, of_run: str | None) -> ChosenConnection:
         raise StepError("No connection", code="CONNECTION_MISSING")
+
+    def approval_link(self, approval: str, approver: str) -> tuple[str, bytes]:
+        token = f"{approval}:{approver}"
+        return f"http://stepwell.test/{token}", hashlib.sha256(token.encode()).digest()
+
+    async def notify(self, approval: Approval, wish: Any, to: tuple[str, ...], *, escalated: bool) -> None:
+        self.notified.append((approval.id, to, escalated))
+
+    async def start_child(self, parent: Run, path: str, wish: Any) -> tuple[str, bool]:
+        plan = self.plans.get((wish.workflow, 1))
+        if plan is None:
+            raise StepError("Workflow not found", code="SUBWORKFLOW_FAILED")
+        new = NewRun(
+            workspace=self.workspace,
+            id=self.ids.new(),
+            workflow=wish.workflow,
+            version=1,
+            trigger="api",
+            input=values.encode(wish.input),
+            owner=None,
+            parent=parent.id,
+            awaited=wish.wait,
+            depth=parent.depth + 1,
+            idempotency_key=wish.idempotency_key or f"{parent.id}:{path}",
+        )
+        started = await self.engine.start(new, plan)
+        return started.run, wish.idempotency_key is not None and started.replayed
+
+    async def child_end(self, workspace: str, run: str) -> ChildEnd | None:
+        found = await self.store.runs.get(workspace, run)
+        assert found is not None
+        if not found.state.final:
+            return None
+        duration = (found.ended_at or 0) - (found.started_at or 0)
+        return ChildEnd(found.state, found.output, found.error, duration)
 
     def define(self, *steps: Json, **fields: Json) -> str:
         """A workflow of these steps; its id."""

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -95,6 +96,14 @@ class Api:
         found = self.server.call(self.server.parts.core.runs.finished(self.workspace, run[4:], PATIENCE_S))
         assert found is not None, f"{run} does not end"
         return self.data("GET", f"/runs/{run}")
+
+    def until(self, run: str, holds: Callable[[Json], Any]) -> Json:
+        """The run, once something holds of it as it is shown."""
+        deadline = time.monotonic() + PATIENCE_S
+        while not holds(found := self.data("GET", f"/runs/{run}")):
+            assert time.monotonic() < deadline, f"{run} does not come so far: {found}"
+            time.sleep(0.005)
+        return found
 
 
 NewApi = Callable[[], Api]

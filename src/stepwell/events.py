@@ -33,6 +33,7 @@ EVENTS: Mapping[str, Meaning] = {
     "timers.fired": Meaning("debug", "timers fired"),
     "outbox.done": Meaning("debug", "a scheduled action was run"),
     "outbox.given_up": Meaning("error", "a scheduled action failed for good and was given up"),
+    "approval.not_told": Meaning("warning", "nobody was told that an approval waits: no connection for the channel"),
     "retention.pruned": Meaning("info", "old runs were removed"),
     "service.failed": Meaning("error", "a service failed and is started again"),
     "http.request": Meaning("info", "request"),

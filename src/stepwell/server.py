@@ -17,15 +17,19 @@ from stepwell.auth import Authenticator, Markers, Vault, check_vault, load_vault
 from stepwell.clock import Clock, SystemClock
 from stepwell.connectors import ConnectorActions, Connectors, GuardedHttp, SmtpMail, load_manifests
 from stepwell.core import (
+    ApprovalLinks,
+    Approvals,
     Connections,
     Core,
     Keys,
     LoopLag,
+    Notices,
     Outbox,
     Plans,
     RunEnvironment,
     Runs,
     Secrets,
+    Signals,
     Workflows,
     Workspaces,
     ensure_first_workspace,
@@ -35,6 +39,7 @@ from stepwell.errors import StartupRefused
 from stepwell.events import Events, Sink
 from stepwell.http import App, create_app
 from stepwell.ids import TimeOrderedIds
+from stepwell.sandbox import Sandbox
 from stepwell.services import Metrics, OutboxService, Retention, Service, Supervisor
 from stepwell.settings import Settings
 from stepwell.steps import STEP_TYPES, Ports
@@ -43,6 +48,7 @@ from stepwell.store.sqlite import FILE_NAME, DirectoryLock, SqliteStore
 
 BACKLOG = 2048
 OPEN_FILES = 65_536
+RESIDENT_RUNS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +100,18 @@ async def _over(
     mail = SmtpMail(clock, allow_private=settings.egress.allow_private)
     actions = ConnectorActions(connectors, http, mail, connections.open, store.connections, clock)
     outbox = Outbox(store, vault, actions, clock, events)
-    environment = RunEnvironment(plans, secrets, Markers(vault), connections)
-    limits = Limits(settings.engine.max_active_runs, settings.engine.max_open_runs, settings.limits.step_output_bytes)
-    engine = Engine(store.runs, environment, Ports(http, actions, outbox), clock, ids, events, limits)
+    links = ApprovalLinks(vault, settings.server.public_url or f"http://127.0.0.1:{settings.server.port}")
+    notices = Notices(outbox, connections, connectors, links, clock, events)
+    environment = RunEnvironment(plans, secrets, Markers(vault), connections, links, notices)
+    limits = Limits(
+        settings.engine.max_active_runs,
+        settings.engine.max_open_runs,
+        settings.limits.step_output_bytes,
+        RESIDENT_RUNS,
+    )
+    sandbox = Sandbox()
+    engine = Engine(store.runs, environment, Ports(http, actions, outbox, sandbox), clock, ids, events, limits)
+    runs = environment.runs = Runs(store, engine, plans, ids, clock, settings.limits.input_bytes)
     authenticator = Authenticator(store.keys, clock, admin_key=settings.admin.key, admin_workspace=workspace)
     try:
         yield (
@@ -106,7 +121,9 @@ async def _over(
                 keys=Keys(store, clock, ids, authenticator),
                 workspaces=Workspaces(store, ids, workspace),
                 connections=connections,
-                runs=Runs(store, engine, plans, ids, clock, settings.limits.input_bytes),
+                runs=runs,
+                signals=Signals(store, engine, ids, clock),
+                approvals=Approvals(store, engine, links, clock),
                 outbox=outbox,
                 authenticator=authenticator,
                 engine=engine,
@@ -116,6 +133,7 @@ async def _over(
             workspace,
         )
     finally:
+        await sandbox.close()
         await http.close()
 
 
@@ -137,6 +155,7 @@ async def running(
 
         async def walks(stop: asyncio.Event) -> None:
             await engine.recover()
+            await core.signals.resume_broadcasts()
             await engine.run(stop)
 
         outbox = OutboxService(core.outbox, clock)

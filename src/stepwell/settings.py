@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from stepwell.errors import StartupRefused
 
@@ -70,6 +71,20 @@ def directory(value: object) -> Path:
     return value if isinstance(value, Path) else Path(text(value)).expanduser()
 
 
+def base_url(value: object) -> str:
+    """An http or https address without query, to which paths are added."""
+    url = text(value)
+    try:
+        parts = urlsplit(url)
+        fit = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        fit = fit and not (parts.query or parts.fragment or parts.username or parts.password)
+    except ValueError:
+        fit = False
+    if not fit:
+        raise ValueError("expected an http or https URL without credentials and query")
+    return url.rstrip("/")
+
+
 def admin_key(value: object) -> str:
     """A key that cannot be guessed at once."""
     key = text(value)
@@ -106,6 +121,9 @@ class Server:
     host: str = _setting("127.0.0.1", text, "Address to listen on.")
     port: int = _setting(3000, whole(0, 65535), "Port to listen on; 0 takes a free one.")
     data: Path = _setting(Path("data"), directory, "Directory of the database, the vault key and stepwell.toml.")
+    public_url: str | None = _setting(
+        None, optional(base_url), "Address in links that are sent to people; none is http://127.0.0.1 and the port."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,7 @@ async def test_of_an_end_and_a_finish_at_once_the_first_counts(story: Story) -> 
 
     answers = await asyncio.gather(story.finish(run), story.runs.end(story.ending(run)))
 
-    assert answers == [True, False]
+    assert answers == [True, ()]
     assert (await story.load(run)).run.state is RunState.COMPLETED
 
 
@@ -222,7 +222,7 @@ async def test_an_end_is_refused_for_other_states_and_foreign_runs(story: Story,
         await story.runs.end(story.ending(story.ids.new())),
     ]
 
-    assert answers == [False, False, False]
+    assert answers == [(), (), ()]
     assert (await story.load(run)).run.state is RunState.PENDING
 
 
@@ -251,7 +251,7 @@ async def test_a_fired_timer_signals_its_run_and_lets_it_be_claimed(story: Story
     (fired,) = await story.runs.fire_timers(WAIT.due, 10, b"{}")
 
     loaded = await story.load(run)
-    assert (fired.workspace, fired.run, fired.owner, fired.ended) == (story.workspace, run, None, False)
+    assert (fired.workspace, fired.run, fired.owner, fired.ended) == (story.workspace, run, None, None)
     assert (loaded.run.signals, loaded.run.waits_on) == (1, None)
     assert loaded.timers == (Timer("x", "retry", NOW + 500),)
     assert await story.claimed() == [run]
@@ -285,7 +285,7 @@ async def test_a_timeout_ends_its_run_and_drops_its_other_timers(story: Story) -
     fired = await story.runs.fire_timers(WAIT.due, 10, b'{"code":"TIMEOUT"}')
 
     loaded = await story.load(run)
-    assert [(each.run, each.owner, each.ended) for each in fired] == [(run, story.owner, True)]
+    assert [(each.run, each.owner, each.ended) for each in fired] == [(run, story.owner, RunState.TIMED_OUT)]
     assert (loaded.run.state, loaded.run.epoch, loaded.run.error) == (RunState.TIMED_OUT, 2, b'{"code":"TIMEOUT"}')
     assert loaded.records[0].error == b'{"code":"TIMEOUT"}'
     assert loaded.timers == ()

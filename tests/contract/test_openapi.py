@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 from schemathesis.checks import CHECKS
 
+from asking import ask
 from live import Api, failing, transform
 from stepwell.http import DIALECTS, openapi_document
 
@@ -19,6 +20,7 @@ BEYOND_SCHEMA = {
     "PUT /api/v1/workflows/{id}",
     "PATCH /api/v1/workflows/{id}/canvas",
     "POST /api/v1/workflows/{id}/run",
+    "POST /api/v1/events",
     "POST /api/v1/workflows/{id}/secrets",
     "PUT /api/v1/workflows/{id}/secrets/{key}",
     "POST /api/v1/connections",
@@ -41,6 +43,7 @@ def existing(api: Api) -> dict[str, str]:
     return {
         "workflows": api.workflow(transform()),
         "runs": api.finish(api.workflow(failing()))["id"],
+        "approvals": ask(api, approvers=("ana", "bo")).id,
         "connections": api.data("POST", "/connections", connection)["id"],
         "admin": api.data("POST", "/admin/keys", {"name": "k", "scopes": ["runs:read"]})["id"],
     }

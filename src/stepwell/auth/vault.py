@@ -31,12 +31,13 @@ class Vault:
     (nonce, ciphertext, tag). Workspace and record id are the associated data of both. Source: LoopFour contract 13.
     """
 
-    __slots__ = ("_id", "_markers", "_wrap")
+    __slots__ = ("_approvals", "_id", "_markers", "_wrap")
 
     def __init__(self, key: bytes) -> None:
         """`key` is the server's, 32 bytes."""
         self._wrap = AESGCM(_derived(key, "wrap"))
         self._markers = _derived(key, "markers")
+        self._approvals = _derived(key, "approvals")
         self._id = _derived(key, "id")[:_ID]
 
     def seal(self, workspace: str, record: str, value: bytes) -> bytes:
@@ -67,6 +68,11 @@ class Vault:
     def sign(self, text: str) -> str:
         """64 hex characters that only this vault can make of a text."""
         return hmac.digest(self._markers, text.encode(), "sha256").hex()
+
+    def approval_token(self, approval: str, approver: str) -> str:
+        """What lets an approver decide an approval without a key; always the same one."""
+        made = hmac.digest(self._approvals, f"{approval}\0{approver}".encode(), "sha256")
+        return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
 
 
 def load_vault(key: bytes | None, data: Path) -> Vault:

@@ -20,6 +20,7 @@ COMMANDS = {
     "workflow": "stepwell.cli.workflows:commands",
     "run": "stepwell.cli.runs:commands",
     "key": "stepwell.cli.keys:commands",
+    "test": "stepwell.cli.testing:test",
     "db": "stepwell.cli.database:commands",
     "schema": "stepwell.cli.documents:schema",
     "openapi": "stepwell.cli.documents:openapi",

@@ -7,7 +7,7 @@ import typer
 
 from stepwell.cli.options import DEFAULT_URL, STYLE, ApiKeyOption, JsonOption, UrlOption, json_object
 from stepwell.cli.output import FAILED, json_text, say, show_json, show_table
-from stepwell.cli.watching import follow, show_outcome, show_run
+from stepwell.cli.watching import follow, show_outcome, show_preview, show_run
 from stepwell.client import ApiError, Client, Restarted, Run, Started, first
 
 commands = typer.Typer(help="Start, watch and steer runs on a server.", no_args_is_help=True, **STYLE)
@@ -104,6 +104,35 @@ def cancel(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = No
 
 
 @commands.command()
+def pause(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None) -> None:
+    """Let the steps in flight end and start no other until the run is resumed."""
+    Client(url, api_key).runs.pause(run)
+    say(f"{run}  paused")
+
+
+@commands.command()
+def resume(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None) -> None:
+    """Let a paused run go on."""
+    Client(url, api_key).runs.resume(run)
+    say(f"{run}  resumed")
+
+
+@commands.command()
+def event(
+    run: _RunId,
+    type: Annotated[str, typer.Argument(metavar="TYPE", help="The type of event that a step waits for.")],
+    payload: Annotated[
+        str | None, typer.Option("--payload", help="JSON object, @file or @- for standard input.")
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+) -> None:
+    """Send an event to a run."""
+    given = json_object(payload, "--payload") if payload is not None else None
+    say(f"{Client(url, api_key).runs.send_event(run, type, given)}  stored")
+
+
+@commands.command()
 def retry(
     run: _RunId,
     wait: _Wait = False,
@@ -121,14 +150,22 @@ def restart(
     run: _RunId,
     from_step: Annotated[str, typer.Option("--from", metavar="STEP", help="Id of the step to go on with.")],
     input: _Input = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Only tell what would be reused and what would run.")] = (
+        False
+    ),
     wait: _Wait = False,
     url: UrlOption = DEFAULT_URL,
     api_key: ApiKeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Go on with an ended run from a step, as a new run; --input is merged over the original's input."""
+    """Go on with an ended run from a step, as a new run; --input is merged over the original's input. A step inside a
+    loop is named by its path, such as each-invoice[3].send."""
     override = json_object(input, "--input") if input is not None else None
     client = Client(url, api_key)
+    if preview:
+        found = client.runs.preview_restart(run, from_step, override)
+        show_json(found) if as_json else show_preview(found)
+        return
     _go_on(client, client.runs.restart(run, from_step, override), wait=wait, as_json=as_json)
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stepwell.cli.output import json_text, out, say
-from stepwell.client import Client, Run, RunDetail, RunEvent, StepResult
+from stepwell.client import Client, RestartPreview, Run, RunDetail, RunEvent, StepResult
 
 STYLES = {
     "success": "green",
@@ -22,6 +22,7 @@ STYLES = {
     "timeout": "red",
     "cancelled": "yellow",
     "skipped": "dim",
+    "suspended": "yellow",
     "waiting": "yellow",
     "running": "cyan",
 }
@@ -64,6 +65,14 @@ class Progress:
         whole.add_row(title)
         whole.add_row(table)
         return whole
+
+
+def show_preview(found: RestartPreview) -> None:
+    """What a restart would reuse and run."""
+    for step in found.reused:
+        say(f"  {step.place}  reused")
+    for step in found.would_run:
+        say(f"  {step.place}  would run{'  (has side effects)' if step.side_effects else ''}")
 
 
 def follow(client: Client, run: str, expected: Sequence[str] = ()) -> RunDetail:

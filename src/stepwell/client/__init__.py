@@ -6,17 +6,21 @@ for event in client.runs.stream(started.run_id):
     print(event.kind, event.data)
 """
 
+from stepwell.client.approvals import Approvals
 from stepwell.client.client import Client
 from stepwell.client.connections import Connections
 from stepwell.client.errors import ApiError, ClientError, Unreachable
 from stepwell.client.keys import Keys
 from stepwell.client.records import (
+    Approval,
     Connection,
     Failure,
     Key,
     NewKey,
     Page,
+    PreviewedStep,
     Restarted,
+    RestartPreview,
     Run,
     RunDetail,
     RunEvent,
@@ -34,6 +38,8 @@ __all__ = [
     "FINAL",
     "ApiError",
     "Applied",
+    "Approval",
+    "Approvals",
     "Client",
     "ClientError",
     "Connection",
@@ -43,6 +49,8 @@ __all__ = [
     "Keys",
     "NewKey",
     "Page",
+    "PreviewedStep",
+    "RestartPreview",
     "Restarted",
     "Run",
     "RunDetail",

@@ -1,5 +1,6 @@
 """The client: one server, one key, and what can be asked of it."""
 
+from stepwell.client.approvals import Approvals
 from stepwell.client.connections import Connections
 from stepwell.client.keys import Keys
 from stepwell.client.runs import Runs
@@ -17,5 +18,6 @@ class Client:
         self.ready = transport.ready
         self.workflows = Workflows(transport)
         self.runs = Runs(transport)
+        self.approvals = Approvals(transport)
         self.keys = Keys(transport)
         self.connections = Connections(transport)

@@ -90,6 +90,7 @@ class RunDetail(Run, frozen=True):
     parent_run_id: str | None
     suspend_reason: str | None
     attempt: int
+    waiting_for: str | None = None
 
 
 class RunLogs(Record, frozen=True):
@@ -120,6 +121,46 @@ class Restarted(Record, frozen=True):
     workflow_id: str
     restart_from_step_id: str | None
     status: str
+    created_at: str
+
+
+class PreviewedStep(Record, frozen=True):
+    """A step as a retry or restart would treat it; `path` only inside turns."""
+
+    step_id: str
+    type: str
+    side_effects: bool
+    path: str | None = None
+
+    @property
+    def place(self) -> str:
+        """The path, or the id where that tells it."""
+        return self.path or self.step_id
+
+
+class RestartPreview(Record, frozen=True):
+    """What a retry or restart would keep and run."""
+
+    restart_from_step_id: str | None
+    workflow_version: int
+    reused: list[PreviewedStep]
+    would_run: list[PreviewedStep]
+
+
+class Approval(Record, frozen=True):
+    """A decision that a run waits or waited for."""
+
+    id: str
+    run_id: str
+    workflow_id: str
+    step_id: str
+    status: str
+    reason: str
+    context: Any
+    approvers: list[str]
+    require_all: bool
+    decisions: list[dict[str, Any]]
+    expires_at: str | None
     created_at: str
 
 

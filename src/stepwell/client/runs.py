@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from stepwell.client.errors import Unreachable
-from stepwell.client.records import Page, Restarted, Run, RunDetail, RunEvent, RunLogs, Started
+from stepwell.client.records import Page, Restarted, RestartPreview, Run, RunDetail, RunEvent, RunLogs, Started
 from stepwell.client.stream import run_events
 from stepwell.client.transport import Transport
 
@@ -75,6 +75,28 @@ class Runs:
         if override_input is not None:
             body["overrideInput"] = override_input
         return self._call("POST", _path(run, "/restart"), body).one(Restarted)
+
+    def preview_restart(
+        self, run: str, from_step: str, override_input: Mapping[str, Any] | None = None
+    ) -> RestartPreview:
+        """What such a restart would reuse and run, side effects told; nothing is changed."""
+        body: dict[str, Any] = {"fromStepId": from_step, "preview": True}
+        if override_input is not None:
+            body["overrideInput"] = override_input
+        return self._call("POST", _path(run, "/restart"), body).one(RestartPreview)
+
+    def pause(self, run: str) -> None:
+        """Let the steps in flight end and start no other."""
+        self._call("POST", _path(run, "/pause"))
+
+    def resume(self, run: str) -> None:
+        """Let a paused run go on."""
+        self._call("POST", _path(run, "/resume"))
+
+    def send_event(self, run: str, type: str, payload: Any = None) -> str:
+        """Send an event to a run; its id. It is stored when this returns, and taken by the step that waits for it."""
+        answer = self._call("POST", _path(run, "/events"), {"type": type, "payload": payload})
+        return str(answer.data["eventId"])
 
     def delete(self, run: str) -> None:
         """Delete a final run."""

@@ -35,6 +35,11 @@ class Workflows:
         """A workflow with its definition."""
         return _detail(self._call("GET", f"/workflows/{_part(workflow)}"))
 
+    def version(self, workflow: str, number: int) -> dict[str, Any]:
+        """One version's definition, as the server tells it."""
+        answer = self._call("GET", f"/workflows/{_part(workflow)}/versions/{number}")
+        return dict(answer.data)
+
     def find(self, text: str) -> WorkflowDetail:
         """The workflow with this id, slug or exact name.
 

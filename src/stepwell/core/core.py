@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 from stepwell.auth import Authenticator
 from stepwell.clock import Clock
+from stepwell.core.approvals import Approvals
 from stepwell.core.connections import Connections
 from stepwell.core.keys import Keys
 from stepwell.core.outbox import Outbox
 from stepwell.core.runs import Runs
 from stepwell.core.secrets import Secrets
+from stepwell.core.signals import Signals
 from stepwell.core.workflows import Workflows
 from stepwell.core.workspaces import Workspaces
 from stepwell.engine import Engine
@@ -48,6 +50,8 @@ class Core:
     workspaces: Workspaces
     connections: Connections
     runs: Runs
+    signals: Signals
+    approvals: Approvals
     outbox: Outbox
     authenticator: Authenticator
     engine: Engine

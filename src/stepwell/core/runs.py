@@ -10,9 +10,11 @@ import msgspec
 from stepwell import values
 from stepwell.clock import Clock
 from stepwell.core.plans import Plans
+from stepwell.core.previews import Preview, preview
 from stepwell.core.views import RunView, StepView, run_view, step_started_view, step_view
 from stepwell.definitions import Plan
 from stepwell.engine import Engine, carried, restart
+from stepwell.engine.ports import ChildEnd
 from stepwell.errors import (
     Fault,
     IdempotencyConflict,
@@ -43,6 +45,8 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
     connection: str | None = None
     idempotency_key: str | None = None
     trigger_data: Json = None
+    parent: Run | None = None  # the run whose step starts this one
+    awaited: bool = False  # and waits for it
 
 
 class StartedRun(msgspec.Struct, frozen=True):
@@ -122,6 +126,9 @@ class Runs:
                 owner=None,
                 trigger_data=None if request.trigger_data is None else values.encode(request.trigger_data),
                 connection=connection,
+                parent=None if request.parent is None else request.parent.id,
+                awaited=request.awaited,
+                depth=0 if request.parent is None else request.parent.depth + 1,
                 max_concurrent=plan.settings.max_concurrent_runs,
                 idempotency_key=request.idempotency_key,
                 digest=digest,
@@ -160,6 +167,16 @@ class Runs:
         """Everything about a run. Raises NotFound."""
         return run_view(await self._load(workspace, run))
 
+    async def end_of(self, workspace: str, run: str) -> ChildEnd | None:
+        """How a run has ended; None if it has not. One that is not there any more counts as cancelled."""
+        found = await self._store.runs.get(workspace, run)
+        if found is None:
+            return ChildEnd(RunState.CANCELLED, None, None, 0)
+        if not found.state.final:
+            return None
+        duration = (found.ended_at or 0) - (found.started_at or found.ended_at or 0)
+        return ChildEnd(found.state, found.output, found.error, duration)
+
     async def page(self, wanted: RunFilter) -> list[Run]:
         """A page of runs, newest first, without their values."""
         return await self._store.runs.page(wanted)
@@ -186,12 +203,7 @@ class Runs:
         Raises:
             NotFound, InvalidState, InvalidStatus, InvalidStep, ValidationFailed, Overloaded.
         """
-        loaded = await self._load(workspace, run)
-        if loaded.run.state not in (RunState.FAILED, RunState.TIMED_OUT):
-            raise InvalidState("Can only retry failed runs")
-        number, plan = await self._version(loaded.run, version)
-        error = values.decode(loaded.run.error or b"{}")
-        start = restart.stopping_step(loaded.records, error)
+        loaded, number, plan, start, error = await self._retry(workspace, run, version)
         restarted = await self._go_on(loaded, number, plan, start, loaded.run.input, same_operations=True)
         if start is None and error["code"] in _ENDED_BETWEEN_STEPS:
             passed = carried.decode(loaded.run.carried).passed
@@ -201,21 +213,54 @@ class Runs:
     async def restart(
         self, workspace: str, run: str, from_step: str, override: dict[str, Json] | None = None, version: Version = None
     ) -> Restarted:
-        """A new run from a step on, with the results before it kept and `override` merged over the input.
+        """A new run from a step on, named by id or path, with the results before it kept and `override` merged over the
+        input.
 
         Raises:
             NotFound, InvalidState, InvalidStatus, InvalidStep, ValidationFailed, PayloadTooLarge, Overloaded.
         """
+        loaded, number, plan, start, given = await self._restart(workspace, run, from_step, override, version)
+        return await self._go_on(loaded, number, plan, start, given, same_operations=False)
+
+    async def preview_restart(
+        self, workspace: str, run: str, from_step: str, override: dict[str, Json] | None = None, version: Version = None
+    ) -> Preview:
+        """What such a restart would keep and run; nothing is changed. Raises as `restart` does."""
+        loaded, number, plan, start, _ = await self._restart(workspace, run, from_step, override, version)
+        return preview(plan, number, loaded, start, same_operations=False)
+
+    async def preview_retry(self, workspace: str, run: str, version: Version = None) -> Preview:
+        """What a retry would keep and run; nothing is changed. Raises as `retry` does."""
+        loaded, number, plan, start, _ = await self._retry(workspace, run, version)
+        return preview(plan, number, loaded, start, same_operations=True)
+
+    async def _retry(
+        self, workspace: str, run: str, version: Version
+    ) -> tuple[Loaded, int, Plan, str | None, dict[str, Json]]:
+        loaded = await self._load(workspace, run)
+        if loaded.run.state not in (RunState.FAILED, RunState.TIMED_OUT):
+            raise InvalidState("Can only retry failed runs")
+        number, plan = await self._version(loaded.run, version)
+        error: dict[str, Json] = values.decode(loaded.run.error or b"{}")
+        start = restart.stopping_step(plan, loaded.records, error)
+        if start is not None and restart.resolve(plan, loaded.records, start) is None:
+            raise InvalidStep(f"Step not found: {start}")
+        return loaded, number, plan, start, error
+
+    async def _restart(
+        self, workspace: str, run: str, from_step: str, override: dict[str, Json] | None, version: Version
+    ) -> tuple[Loaded, int, Plan, str, bytes]:
         loaded = await self._load(workspace, run)
         if loaded.run.state not in (RunState.COMPLETED, RunState.FAILED, RunState.TIMED_OUT):
             raise InvalidState("Can only restart completed or failed runs")
         number, plan = await self._version(loaded.run, version)
-        if from_step not in plan.steps:
+        start = restart.resolve(plan, loaded.records, from_step)
+        if start is None:
             raise InvalidStep(f"Step not found: {from_step}")
         given = loaded.run.input
         if override is not None:
             given = self._input(plan, values.decode(given) | override)
-        return await self._go_on(loaded, number, plan, from_step, given, same_operations=False)
+        return loaded, number, plan, start, given
 
     async def stream(self, workspace: str, run: str, after: int = -1) -> AsyncGenerator[StreamEvent, None]:
         """What is stored after a number, then what happens, until the run is final. Only committed things are seen.
@@ -295,8 +340,6 @@ class Runs:
         self, loaded: Loaded, version: int, plan: Plan, start: str | None, given: bytes, *, same_operations: bool
     ) -> Restarted:
         run = loaded.run
-        if start is not None and start not in plan.steps:
-            raise InvalidStep(f"Step not found: {start}")
         earlier = carried.decode(run.carried)
         kept = restart.keep(plan, loaded.records, start, earlier, same_operations=same_operations)
         new = NewRun(
@@ -312,6 +355,7 @@ class Runs:
             attempt=run.attempt + 1,
             restarted_from=run.id,
             parent=run.parent,
+            depth=run.depth,
             max_concurrent=plan.settings.max_concurrent_runs,
             records=kept.records,
             carried=carried.encode(kept.carried),

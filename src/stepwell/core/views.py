@@ -6,6 +6,7 @@ import msgspec
 
 from stepwell import values
 from stepwell.auth import mask_encoded
+from stepwell.core.waiting import waiting_for
 from stepwell.states import RecordStatus, RunState
 from stepwell.store import Loaded, Record, Run
 from stepwell.values import Json
@@ -37,7 +38,7 @@ class Attempt(msgspec.Struct, frozen=True):
 class StepView(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one path. Input and output are JSON text, masked; times are epoch ms.
 
-    `attempts` is empty unless there was more than one.
+    `attempts` is empty unless there was more than one; `logs` are the lines that code printed in its last attempt.
     """
 
     path: str
@@ -51,6 +52,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     output: Raw
     error: Failure | None
     attempts: tuple[Attempt, ...]
+    logs: tuple[str, ...]
     started_seq: int
     ended_seq: int | None
 
@@ -63,6 +65,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     output: Raw
     error: Failure | None
     steps: tuple[StepView, ...]
+    waiting_for: str | None = None  # why an open run does not go on, in a sentence
 
 
 def run_view(loaded: Loaded) -> RunView:
@@ -74,6 +77,7 @@ def run_view(loaded: Loaded) -> RunView:
         output=shown(run.output if run.state is RunState.COMPLETED else None),
         error=failure(run.error),
         steps=tuple(map(step_view, loaded.records)),
+        waiting_for=waiting_for(loaded),
     )
 
 
@@ -92,6 +96,7 @@ def step_view(record: Record) -> StepView:
         output=shown(record.output),
         error=error,
         attempts=_attempts(record, error),
+        logs=_logs(record),
         started_seq=record.started_seq,
         ended_seq=record.ended_seq,
     )
@@ -130,3 +135,10 @@ def _attempts(record: Record, error: Failure | None) -> tuple[Attempt, ...]:
         began = values.decode(record.data)["began"] if record.data else record.started_at
         attempts.append(Attempt(record.attempt, began, record.ended_at, error))
     return tuple(attempts)
+
+
+def _logs(record: Record) -> tuple[str, ...]:
+    if record.data is None or b'"logs"' not in record.data:
+        return ()
+    data = values.decode(mask_encoded(record.data))
+    return tuple(data.get("logs", ())) if isinstance(data, dict) else ()

@@ -6,8 +6,11 @@ from stepwell.definitions.inputs import InputSchema
 from stepwell.definitions.plan import (
     ActionSpec,
     Block,
+    Body,
     Branches,
     Catalogue,
+    ContainerType,
+    Form,
     Kind,
     OnError,
     Plan,
@@ -22,8 +25,11 @@ from stepwell.definitions.schemas import Schema
 __all__ = [
     "ActionSpec",
     "Block",
+    "Body",
     "Branches",
     "Catalogue",
+    "ContainerType",
+    "Form",
     "InputSchema",
     "Kind",
     "OnError",

@@ -5,7 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeAlias
 
 from stepwell.definitions.document import MAX_NESTING
-from stepwell.definitions.plan import Block, Branches, OnError, RetryPolicy, Step, StepType
+from stepwell.definitions.plan import Block, Body, Branches, Form, Kind, OnError, RetryPolicy, Step, StepType
 from stepwell.definitions.source import Findings
 from stepwell.expressions import Condition
 from stepwell.values import Json, Path
@@ -36,11 +36,14 @@ class Draft:
     timeout_ms: int | None
     idempotent: bool
     needs: tuple[str, ...] | None
+    holds: bool = False  # its lists are a container's, not branches
+    iterates: bool = False
+    names: tuple[str, ...] = ()  # root names inside
     ways: list[list[Member]] = field(default_factory=list)
 
 
 Way: TypeAlias = tuple[str, int]
-"""One branch list: the id of its owner and its place there (0 then, 1 else)."""
+"""One list of steps: the id of its owner and its place there (of a decision 0 then, 1 else)."""
 
 
 class Layout:
@@ -52,12 +55,23 @@ class Layout:
         self._findings = findings
         self._lists: dict[Way, list[str]] = {}
         self._last: dict[str, tuple[int, Way]] = {}  # by step: its last naming in the document
+        self._named: list[tuple[Member, Way]] = []
         self.parents: dict[str, str | None] = dict.fromkeys(drafts)
         self._own()
         self._root = [member.id for member in root if member.id in drafts and self.parents[member.id] is None]
         self._order = self._bottom_up()
+        self.within = {id: self._containers(id) for id in self._order}
+        self._check_owners()
+        self._check_breaks()
         for ids in (self._root, *self._lists.values()):
             self._check_needs(ids)
+
+    def names_at(self, id: str | None, inside: bool) -> set[str]:
+        """The root names that containers give to the expressions of a step; its own only to those it has `inside`."""
+        if id is None or id not in self._drafts:
+            return set()
+        around = (*self.within.get(id, ()), id) if inside else self.within.get(id, ())
+        return {name for each in around for name in self._drafts[each].names}
 
     def build(self) -> tuple[Block, dict[str, Step]]:
         """The root block, and every step by id in document order. Only for a document without faults."""
@@ -71,7 +85,7 @@ class Layout:
 
     def _own(self) -> None:
         """Who names whom; of several owners the first in the document is the parent."""
-        named: list[tuple[Member, Way]] = []
+        named = self._named
         for id, draft in self._drafts.items():
             for index, members in enumerate(draft.ways):
                 known = [member for member in members if self._known(member)]
@@ -104,6 +118,37 @@ class Layout:
             if levels == MAX_NESTING + 1:
                 self._findings.fault(self._drafts[id].path, f"Steps are nested deeper than {MAX_NESTING}")
         return order
+
+    def _containers(self, id: str) -> tuple[str, ...]:
+        """The containers around a step, outermost first."""
+        found: list[str] = []
+        at: str | None = self.parents[id]
+        while at is not None:
+            if self._drafts[at].holds:
+                found.append(at)
+            at = self.parents[at]
+        return tuple(reversed(found))
+
+    def _check_owners(self) -> None:
+        """Branches may share steps, but only within one list of one container."""
+        first: dict[str, Member] = {}
+        for member, (owner, _) in self._named:
+            if owner not in self.within:
+                continue
+            holds = self._drafts[owner].holds
+            around = (*self.within[owner], owner) if holds else self.within[owner]
+            other = first.setdefault(member.id, member)
+            if (holds and other is not member) or around != self.within.get(member.id, around):
+                self._findings.fault(member.path, f"Owned by another step already: {member.id}")
+
+    def _check_breaks(self) -> None:
+        for id in self._order:
+            if self._drafts[id].type.kind is not Kind.BREAK:
+                continue
+            forms = [getattr(self._drafts[each].type, "form", None) for each in reversed(self.within[id])]
+            inner = next((form for form in forms if form is not Form.TRY), None)
+            if inner is not Form.LOOP:
+                self._findings.fault((*self._drafts[id].path, "type"), "A break may stand only in a loop")
 
     def _check_needs(self, ids: list[str]) -> None:
         graph: dict[str, list[str]] = {}
@@ -139,8 +184,24 @@ class Layout:
             timeout_ms=draft.timeout_ms,
             idempotent=draft.idempotent,
             needs=draft.needs,
-            branches=self._branches(draft.id, steps, below) if draft.ways else None,
+            branches=self._branches(draft.id, steps, below) if draft.ways and not draft.holds else None,
+            bodies=self._bodies(draft, steps) if draft.holds else (),
+            iterates=draft.iterates,
         )
+
+    def _bodies(self, draft: Draft, steps: dict[str, Step]) -> tuple[Body, ...]:
+        bodies = []
+        for way in self._ways(draft.id):
+            ids: set[str] = set()
+            left = list(self._lists[way])
+            while left:
+                id = left.pop()
+                if id not in ids:
+                    ids.add(id)
+                    if not self._drafts[id].holds:
+                        left.extend(child for inner in self._ways(id) for child in self._lists[inner])
+            bodies.append(Body(self._block(self._lists[way], steps), frozenset(ids)))
+        return tuple(bodies)
 
     def _branches(self, id: str, steps: dict[str, Step], below: dict[str, set[str]]) -> Branches:
         then, otherwise = (id, 0), (id, 1)
@@ -161,7 +222,7 @@ class Layout:
             for id in self._lists[way]:
                 if self._last[id][1] == way and id not in reachable:
                     skipped[id] = None
-                    for inner in self._ways(id):
+                    for inner in () if self._drafts[id].holds else self._ways(id):
                         skip(inner)
 
         skip(way)

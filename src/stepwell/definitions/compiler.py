@@ -16,12 +16,7 @@ from stepwell.values import InvalidJson, Json, Path, check_depth
 
 TRIGGERS = frozenset({"api", "manual", "webhook", "schedule"})
 LATER_TRIGGERS = frozenset({"slack_event", "email_event"})
-LATER_STEPS = frozenset(
-    {
-        *("agent", "data_table", "pdf", "workspace_files"),
-        *("loop", "parallel", "race", "try", "break", "code", "subworkflow", "wait_for_event", "approval"),
-    }
-)
+LATER_STEPS = frozenset({"agent", "data_table", "pdf", "workspace_files"})
 
 _IN_ORDER = References(
     {**DOCUMENT, "properties": {**DOCUMENT["properties"], "steps": {"type": "array", "items": STEP}}}
@@ -75,7 +70,7 @@ class _Compiler:
         output = self._output(fitting)
         layout = Layout(self._drafts, root, self._ids, self.findings)
         variables = fitting.get("variables", {})
-        self.findings.check_references(self._ids, variables)
+        self.findings.check_references(self._ids, variables, layout.names_at)
         self.refuse(document)
         block, steps = layout.build()
         return Plan(
@@ -83,6 +78,7 @@ class _Compiler:
             root=block,
             steps=steps,
             parents=layout.parents,
+            within=layout.within,
             output=output,
             input_schema=_schema(fitting, "inputSchema"),
             output_schema=_schema(fitting, "outputSchema"),
@@ -125,7 +121,7 @@ class _Compiler:
     def _signature(self, signature: Json) -> None:
         seen = len(self.findings.references)
         self.findings.template(signature, ("trigger", "signature"), secrets=True)
-        for path, name in self.findings.references[seen:]:
+        for path, name, _, _ in self.findings.references[seen:]:
             if name[0] != "secrets":
                 self.findings.fault(path, "Only secrets.<NAME> may stand here")
 
@@ -164,7 +160,9 @@ class _Compiler:
             return id
         config = self._fitting(raw.get("config", {}), step_type.config_schema, (*path, "config"))
         source = StepSource(self.findings, path, id or "", raw, config, self._catalogue)
+        reader, self.findings.reader = self.findings.reader, id
         draft = self._draft(source, step_type)
+        self.findings.reader = reader
         if id is not None:
             self._drafts.setdefault(id, draft)
         for way in source.ways:
@@ -209,7 +207,7 @@ class _Compiler:
         return Draft(
             id=source.id,
             path=path,
-            type=step_type,
+            type=source.other_type or step_type,
             name=raw.get("name") or source.id,
             program=program,
             when=self.findings.condition(raw["when"], (*path, "when")) if "when" in raw else None,
@@ -219,6 +217,9 @@ class _Compiler:
             timeout_ms=None if timeout_ms is None else int(timeout_ms),
             idempotent=raw.get("idempotent", True),
             needs=tuple(raw["needs"]) if "needs" in raw else None,
+            holds=source.holds,
+            iterates=source.iterates,
+            names=source.names,
         )
 
 

@@ -15,9 +15,15 @@ class Kind(StrEnum):
     """How the interpreter treats a step type."""
 
     PURE = "pure"  # computed from the scope; may be computed again after a crash
+    CODE = "code"  # computed apart from the loop; may be computed again after a crash
     EFFECT = "effect"  # reaches the outside; everything before it is durable first
     WAIT = "wait"  # ends at a time; the run leaves memory meanwhile
-    END = "end"  # completes the run
+    EVENT = "event"  # ends when an event reaches the run
+    APPROVAL = "approval"  # ends when somebody decides
+    CHILD = "child"  # ends when a run that it starts ends
+    CONTAINER = "container"  # holds blocks
+    END = "end"  # completes the run, or the arm it stands in
+    BREAK = "break"  # ends the loop it stands in
 
 
 class OnError(StrEnum):
@@ -55,6 +61,23 @@ class Branches:
     skip_otherwise: tuple["Step", ...]
 
 
+class Form(StrEnum):
+    """How a container runs what it holds."""
+
+    LOOP = "loop"
+    PARALLEL = "parallel"
+    RACE = "race"
+    TRY = "try"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One list of steps that a container holds. `ids` are those that stand in it or in branches of it."""
+
+    block: "Block"
+    ids: frozenset[str]
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One node of a plan."""
@@ -71,6 +94,12 @@ class Step:
     idempotent: bool = True
     needs: tuple[str, ...] | None = None
     branches: Branches | None = None
+    bodies: tuple[Body, ...] = ()
+    iterates: bool = False  # its body runs once for each of many turns, whose paths are numbered
+
+    def inside(self, path: str, turn: int = 0) -> str:
+        """What the paths of the steps inside this container begin with, the container's own path being given."""
+        return f"{path}[{turn}]." if self.iterates else f"{path}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +127,7 @@ class Plan:
     root: Block
     steps: dict[str, Step]  # every step of the document by id, in document order
     parents: dict[str, str | None]  # the id of the step whose branch or list holds a step, None at the root
+    within: dict[str, tuple[str, ...]] = field(default_factory=dict)  # the containers around a step, outermost first
     output: Template | None = None
     input_schema: InputSchema | None = None
     output_schema: InputSchema | None = None
@@ -161,13 +191,27 @@ class Source(Protocol):
         None if it is absent or faulty. `secrets` says whether `secrets.*` may stand in it."""
         ...
 
-    def condition(self, *path: str | int) -> Condition | None:
-        """Compile the value at the path as a condition of the contract's section 7."""
+    def runs_as(self, step_type: "StepType") -> None:
+        """The step runs as another type, whose program `compile` returns."""
+        ...
+
+    def condition(self, *path: str | int, inside: bool = False) -> Condition | None:
+        """Compile the value at the path as a condition of the contract's section 7. One that a container evaluates
+        `inside` knows the names it gives."""
         ...
 
     def branches(self, then: Path, otherwise: Path) -> None:
         """Declare that the lists of ids or inline steps at the two paths are the step's branches; they become
         `Step.branches`."""
+        ...
+
+    def bodies(self, *paths: Path, names: tuple[str, ...] = (), iterates: bool = False) -> None:
+        """Declare that the lists of ids or inline steps at the paths are what the container holds; they become
+        `Step.bodies`. Inside, these names stand at the root of the scope."""
+        ...
+
+    def name(self, field: str, default: str) -> str:
+        """The root name that a field of `config` chooses; one that the engine itself uses is a fault."""
         ...
 
 
@@ -183,6 +227,12 @@ class StepType(Protocol):
         """The program of a step: templates compiled, and checked what `config_schema` cannot say. Members of the config
         that do not fit `config_schema` are not in `source.config`. Faults go to `source.fault`."""
         ...
+
+
+class ContainerType(StepType, Protocol):
+    """A step type of kind CONTAINER."""
+
+    form: Form
 
 
 FaultSink = Callable[[Fault], None]

@@ -1,9 +1,9 @@
 """What compiling a document finds: faults, unknown fields, the names its expressions use; and one step's view of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from stepwell.definitions.plan import Catalogue, RetryPolicy
+from stepwell.definitions.plan import Catalogue, RetryPolicy, StepType
 from stepwell.errors import Fault
 from stepwell.expressions import CompileFailed, Condition, Template, compile_condition, compile_template
 from stepwell.values import Json, Path
@@ -17,7 +17,8 @@ class Findings:
 
     faults: list[Fault] = field(default_factory=list)
     unknown: list[Path] = field(default_factory=list)
-    references: list[tuple[Path, Path]] = field(default_factory=list)
+    references: list[tuple[Path, Path, str | None, bool]] = field(default_factory=list)  # True: evaluated inside it
+    reader: str | None = None  # the step whose expressions are being compiled
     secrets: set[str] = field(default_factory=set)
 
     def fault(self, path: Path, message: str) -> None:
@@ -40,31 +41,34 @@ class Findings:
         self._use(template, path, secrets)
         return template
 
-    def condition(self, value: Json, path: Path) -> Condition | None:
+    def condition(self, value: Json, path: Path, *, inside: bool = False) -> Condition | None:
         """Compile a condition that stands at the path; None if it is faulty."""
         try:
             condition = compile_condition(value)
         except CompileFailed as error:
             self._note(path, error)
             return None
-        self._use(condition, path, secrets=False)
+        self._use(condition, path, secrets=False, inside=inside)
         return condition
 
     def _note(self, path: Path, error: CompileFailed) -> None:
         self.faults.extend(Fault(path + fault.path, fault.message) for fault in error.faults)
 
-    def _use(self, compiled: Template | Condition, path: Path, secrets: bool) -> None:
+    def _use(self, compiled: Template | Condition, path: Path, secrets: bool, inside: bool = False) -> None:
         self.secrets |= compiled.secrets
         for where, name in compiled.references:
-            self.references.append((path + where, name))
+            self.references.append((path + where, name, self.reader, inside))
             if name[:1] == ("secrets",) and not secrets:
                 self.fault(path + where, "Secrets may stand only in the config of steps that reach outside")
 
-    def check_references(self, steps: set[str], variables: Json) -> None:
-        """Note every name that does not exist. Whether a step can have run before is not asked: it reads as null."""
-        for path, name in self.references:
+    def check_references(
+        self, steps: set[str], variables: Json, names_at: Callable[[str | None, bool], Collection[str]]
+    ) -> None:
+        """Note every name that does not exist; `names_at` tells which more there are at a step, or inside it. Whether a
+        step can have run before is not asked: it reads as null."""
+        for path, name, reader, inside in self.references:
             root, part = name[0], name[1] if len(name) > 1 else None
-            if root not in ROOT_NAMES:
+            if root not in ROOT_NAMES and root not in names_at(reader, inside):
                 self.fault(path, f"Unknown name: {root}")
             elif root == "steps" and isinstance(part, str) and part not in steps:
                 self.fault(path, f"Unknown step: {part}")
@@ -91,8 +95,12 @@ class StepSource:
     config: dict[str, Json]
     catalogue: Catalogue
     ways: tuple[Path, ...] = ()
+    holds: bool = False
+    iterates: bool = False
+    names: tuple[str, ...] = ()
     retry: RetryPolicy | None = None
     timeout_ms: int | None = None
+    other_type: StepType | None = None
 
     def fault(self, path: Path, message: str, *, of_step: bool = False) -> None:
         self.findings.fault((*self.path, *path) if of_step else (*self.path, "config", *path), message)
@@ -104,6 +112,9 @@ class StepSource:
         self.retry = retry or self.retry
         self.timeout_ms = timeout_ms or self.timeout_ms
 
+    def runs_as(self, step_type: StepType) -> None:
+        self.other_type = step_type
+
     def template(
         self, *path: str | int, secrets: bool = False, html: bool = False, handlebars: bool = False
     ) -> Template | None:
@@ -113,18 +124,28 @@ class StepSource:
             self.findings.template(value, where, secrets=secrets, html=html, handlebars=handlebars) if found else None
         )
 
-    def condition(self, *path: str | int) -> Condition | None:
+    def condition(self, *path: str | int, inside: bool = False) -> Condition | None:
         found, value = self.value_at(path)
-        return self.findings.condition(value, (*self.path, "config", *path)) if found else None
+        return self.findings.condition(value, (*self.path, "config", *path), inside=inside) if found else None
 
     def branches(self, then: Path, otherwise: Path) -> None:
         self.ways = (then, otherwise)
 
+    def bodies(self, *paths: Path, names: tuple[str, ...] = (), iterates: bool = False) -> None:
+        self.ways, self.holds, self.names, self.iterates = paths, True, names, iterates
+
+    def name(self, field: str, default: str) -> str:
+        name: str = self.config.get(field, default)
+        if name in ROOT_NAMES:
+            self.fault((field,), f"Reserved name: {name}")
+        return name
+
     def value_at(self, path: Path) -> tuple[bool, Json]:
-        """Whether the config has something at the path, and what. Lists are not entered."""
+        """Whether the config has something at the path, and what."""
         node: Json = self.config
         for part in path:
-            if not isinstance(node, dict) or part not in node:
+            in_list = isinstance(node, list) and isinstance(part, int) and part < len(node)
+            if not in_list and not (isinstance(node, dict) and part in node):
                 return False, None
             node = node[part]
         return True, node

@@ -1,17 +1,18 @@
 """Attempts of effects: the running record before each, the time limit, back-off, and what a failure leaves."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from stepwell import values
 from stepwell.clock import iso
-from stepwell.definitions import Step
+from stepwell.definitions import Kind, Step
 from stepwell.engine import carried
 from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal, encode_config, encode_output
 from stepwell.engine.ports import SecretBox
 from stepwell.errors import StepError, StoreUnavailable
-from stepwell.states import RecordStatus
+from stepwell.states import RecordStatus, WaitsOn
 from stepwell.steps import Call, ChosenConnection, EffectType
 from stepwell.store import Record
 from stepwell.values import Json
@@ -46,6 +47,7 @@ class Attempts:
                 return self._close(step, path, now, error=error)
         elif record.status is RecordStatus.WAITING:
             if self._journal.waits(path, "retry"):
+                self._journal.wait(path, WaitsOn.RETRY)
                 return None
             record = self._again(record, now, record.attempts)
         elif not step.idempotent:
@@ -54,12 +56,15 @@ class Attempts:
         else:
             lost = StepError("The process ended during the attempt", code=INTERRUPTED, outcome_unknown=True)
             record = self._again(record, now, self._with_failure(record, now, lost))
-        await self._journal.flush()
+        if step.type.kind is Kind.EFFECT:
+            await self._journal.flush()
+        logs: list[str] = []
         try:
-            output = await self._perform(step, record)
+            output = await self._perform(step, record, logs.append)
         except StepError as error:
-            return self._failed(step, record, error)
-        return self._close(step, path, self._gear.clock.now_ms(), output=output)
+            return self._failed(step, record, error, self._with_logs(record, logs))
+        data = self._with_logs(record, logs)
+        return self._close(step, path, self._gear.clock.now_ms(), output=output, data=data)
 
     async def _open(self, step: Step, path: str, scope: dict[str, Any], now: int) -> Record:
         """The first running record: what every attempt will send, resolved once."""
@@ -86,7 +91,7 @@ class Attempts:
         }
         return self._journal.write(record.path, record.step, RecordStatus.RUNNING, now, **fields)
 
-    async def _perform(self, step: Step, record: Record) -> bytes:
+    async def _perform(self, step: Step, record: Record, log: Callable[[str], None]) -> bytes:
         timeout_ms = step.timeout_ms or step.type.default_timeout_ms or DEFAULT_TIMEOUT_MS
         data = self._journal.value(record.data)
         run = self._journal.run
@@ -101,6 +106,7 @@ class Attempts:
             timeout_s=timeout_ms / 1000,
             connection=ChosenConnection(data["connection"], data["provider"]) if "connection" in data else None,
             reveal=self._secrets.reveal,
+            log=log,
         )
         config = self._journal.value(record.input)
         try:
@@ -116,15 +122,23 @@ class Attempts:
             self._gear.events.emit("step.fault", run=run.id, path=record.path, error=self._secrets.hide(repr(error)))
             raise StepError("Internal error while performing the step") from error
 
-    def _failed(self, step: Step, record: Record, error: StepError) -> Record | None:
+    def _with_logs(self, record: Record, logs: list[str]) -> bytes | None:
+        """The record's data with the lines that the last attempt printed, None if nothing changes."""
+        data: dict[str, Json] = self._journal.value(record.data)
+        if not logs and "logs" not in data:
+            return None
+        return values.encode(data | {"logs": self._secrets.hide(logs)})
+
+    def _failed(self, step: Step, record: Record, error: StepError, data: bytes | None) -> Record | None:
         now = self._gear.clock.now_ms()
         attempts = self._with_failure(record, now, error)
         tried = sum(attempt["error"]["code"] != INTERRUPTED for attempt in values.decode(attempts))
         if not error.retryable or tried >= step.retry.max_attempts:
-            return self._close(step, record.path, now, error=error)
+            return self._close(step, record.path, now, error=error, data=data)
         delay = step.retry.delay_ms(tried, self._gear.random)
         due = now + max(delay, min(error.retry_after_ms or 0, LONGEST_RETRY_AFTER_MS))
         self._journal.set_timer(record.path, "retry", due)
+        self._journal.wait(record.path, WaitsOn.RETRY)
         self._journal.write(
             record.path,
             step.id,
@@ -132,6 +146,7 @@ class Attempts:
             now,
             attempts=attempts,
             error=values.encode(self._hidden(error)),
+            **({} if data is None else {"data": data}),
         )
         self._gear.events.emit(
             "step.retried", run=self._journal.run.id, path=record.path, attempt=record.attempt, due=iso(due)
@@ -146,18 +161,26 @@ class Attempts:
         return values.encode([*attempts, failure])
 
     def _close(
-        self, step: Step, path: str, now: int, *, output: bytes | None = None, error: StepError | None = None
+        self,
+        step: Step,
+        path: str,
+        now: int,
+        *,
+        output: bytes | None = None,
+        error: StepError | None = None,
+        data: bytes | None = None,
     ) -> Record:
         status = RecordStatus.SUCCESS if error is None else RecordStatus.ERROR
         self._gear.events.emit("step.finished", run=self._journal.run.id, path=path, status=str(status))
+        changed: dict[str, Any] = {} if data is None else {"data": data}
         if error is None:
-            return self._journal.write(path, step.id, status, now, output=output, error=None)
+            return self._journal.write(path, step.id, status, now, output=output, error=None, **changed)
         shown = self._hidden(error) | ({"outcomeUnknown": True} if error.outcome_unknown else {})
         fallback = None if step.fallback is None else values.encode(step.fallback)
         record = self._journal.get(path)
         attempts = self._with_failure(record, now, error) if record and record.attempts else None
         return self._journal.write(
-            path, step.id, status, now, output=fallback, error=values.encode(shown), attempts=attempts
+            path, step.id, status, now, output=fallback, error=values.encode(shown), attempts=attempts, **changed
         )
 
     def _hidden(self, error: StepError) -> dict[str, Json]:

@@ -9,11 +9,16 @@ import msgspec
 
 class Carried(msgspec.Struct, frozen=True):
     """`passed`: paths of ancestors without a result, never run. `taken`: path of a deciding step -> the way it goes.
-    `operations`: path -> operation id and digest of the input it was for."""
+    `operations`: path -> operation id and digest of the input it was for. `turns`: path of a loop -> its first turn to
+    run. `bodies`: path of a try -> the body in which it goes on. `entered`: containers that run whatever their `when`
+    says, as the start stands in them."""
 
     passed: frozenset[str] = frozenset()
     taken: Mapping[str, bool] = {}
     operations: Mapping[str, tuple[str, str]] = {}
+    turns: Mapping[str, int] = {}
+    bodies: Mapping[str, int] = {}
+    entered: frozenset[str] = frozenset()
 
     def operation_id(self, path: str, config: bytes) -> str | None:
         """The old operation id of a path, if its input is still the same."""

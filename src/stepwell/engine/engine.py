@@ -2,7 +2,7 @@
 
 import asyncio
 import random as randomness
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 import msgspec
@@ -11,18 +11,19 @@ from stepwell import values
 from stepwell.clock import Clock
 from stepwell.definitions import Plan
 from stepwell.engine.attempts import INTERRUPTED
-from stepwell.engine.gear import Gear, Limits
+from stepwell.engine.gear import Gear, Limits, Seats
 from stepwell.engine.journal import Journal, Refused, newborn
+from stepwell.engine.outcomes import Halted
 from stepwell.engine.ports import Environment, NoSecrets
 from stepwell.engine.timers import Timers
-from stepwell.engine.walk import Finished, Paused, Walk
+from stepwell.engine.walk import Finished, Walk
 from stepwell.engine.watch import Watchers
 from stepwell.errors import NotFound, Overloaded, StepError, StoreUnavailable, ValidationFailed
 from stepwell.events import Events
 from stepwell.ids import Ids
 from stepwell.states import OPEN, RunState
 from stepwell.steps import Ports
-from stepwell.store import Claim, End, Fired, Loaded, NewRun, Runs, Started
+from stepwell.store import Claim, End, Loaded, NewRun, Reached, Runs, Started
 
 CLAIM_PAGE = 100
 RELEASE_PAGE = 2000
@@ -62,9 +63,18 @@ class Engine:
         self._work = asyncio.Event()  # something may be claimed, or it is time to stop
         self._signals = Watchers()  # of walks: what reached their runs
         self._gear = Gear(
-            environment, ports, clock, events, self._limits, random, lambda: self._stopping, self._signals
+            environment=environment,
+            ports=ports,
+            clock=clock,
+            events=events,
+            limits=self._limits,
+            random=random,
+            stopping=lambda: self._stopping,
+            signals=self._signals,
+            ids=ids,
+            seats=Seats(self._limits.resident_runs),
         )
-        self.timers = Timers(store, clock, events, self._timer_fired, self._store_failed)
+        self.timers = Timers(store, clock, events, self.reached, self._store_failed)
 
     # -- what callers ask for
 
@@ -143,10 +153,20 @@ class Engine:
             record_error=values.encode(error),
             allowed=OPEN,
         )
-        ended = await self._store.end(end)
-        if ended:
-            self._ended(run, RunState.CANCELLED)
-        return ended
+        reached = await self._store.end(end)
+        self.reached(reached)
+        return bool(reached)
+
+    def reached(self, runs: Iterable[Reached]) -> None:
+        """Runs that something has reached, as the store tells: wake those who walk or watch them, or claim them."""
+        for each in runs:
+            if each.ended is not None:
+                self._ended(each.run, each.ended)
+            elif each.owner is None:
+                self._work.set()
+                self.watchers.wake(each.run)
+            else:
+                self._signals.wake(each.run)
 
     def offer(self) -> None:
         """A hint that a run may be claimed."""
@@ -209,6 +229,8 @@ class Engine:
     def stop_walking(self) -> None:
         """Refuse starts; walks end before their next step, effects in flight may end."""
         self._stopping = True
+        for run in self._active:
+            self._signals.wake(run)
 
     async def drain(self, grace_s: float) -> None:
         """Wait for the walks to end, at most `grace_s` seconds, then end them; let go of all runs, if the store can be
@@ -261,7 +283,7 @@ class Engine:
         journal = Journal(self._store, loaded, claim.epoch, self._committed)
         try:
             await self._walk_to_end(journal, plan)
-        except (Refused, Paused):
+        except (Refused, Halted):
             pass  # another walk owns the run, it has ended, or the process stops: all of that is in the store
         except StoreUnavailable as error:
             self._hold(claim, error)
@@ -284,23 +306,29 @@ class Engine:
             )
         except StepError as error:
             journal.begin(self._clock.now_ms())
-            await self._finish(journal, Finished(RunState.FAILED, None, values.encode(error.as_json())))
+            failed = Finished(RunState.FAILED, None, values.encode(error.as_json()))
+            while not await self._finish(journal, failed):
+                if journal.paused and await journal.suspend():
+                    return
             return
         walk = Walk(journal, plan, secrets, self._gear)
-        finished = await walk.run()
-        if finished is None:
-            self._events.emit("run.suspended", run=run.id)
-        else:
-            await self._finish(journal, finished)
+        while (finished := await walk.run()) is not None:
+            if await self._finish(journal, finished):
+                return
+        self._events.emit("run.suspended", run=run.id)
 
-    async def _finish(self, journal: Journal, finished: Finished) -> None:
+    async def _finish(self, journal: Journal, finished: Finished) -> bool:
+        """End the run; False if it is paused meanwhile."""
         now = self._clock.now_ms()
         committed = await journal.finish(finished.state, now, finished.output, finished.error)
+        if committed is None:
+            return False
         run, duration = journal.run.id, now - (journal.started_at or now)
         self._open -= 1
         self._events.emit("run.finished", run=run, state=str(finished.state), duration_ms=duration)
         if committed.unblocked:
             self._work.set()
+        return True
 
     async def _interrupt(self, claim: Claim, loaded: Loaded) -> None:
         """End a run whose process died three times without a new result."""
@@ -322,8 +350,7 @@ class Engine:
             record_error=error,
             allowed=OPEN,
         )
-        if await self._store.end(end):
-            self._ended(claim.run, RunState.FAILED)
+        self.reached(await self._store.end(end))
 
     async def _crashed(self, claim: Claim, error: Exception) -> None:
         """A fault of the server ended a walk, and would end the next: the run fails, for a person to see and retry."""
@@ -344,18 +371,11 @@ class Engine:
             self._events.emit("store.unavailable", error=error.message)
             self._work.set()
 
-    def _committed(self, run: str, next_due: int | None) -> None:
+    def _committed(self, run: str, next_due: int | None, reached: Iterable[Reached]) -> None:
         self.watchers.wake(run)
         if next_due is not None:
             self.timers.note(next_due)
-
-    def _timer_fired(self, fired: Fired) -> None:
-        if fired.ended:
-            self._ended(fired.run, RunState.TIMED_OUT)
-        elif fired.owner is None:
-            self._work.set()
-        else:
-            self._signals.wake(fired.run)
+        self.reached(reached)
 
     def _ended(self, run: str, state: RunState) -> None:
         """A run was ended from outside: stop its walk, whose commits are refused from now on."""

@@ -1,6 +1,6 @@
 """The journal of one run: what is recorded, what waits to be written, and the barrier that makes it durable."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import msgspec
@@ -8,12 +8,26 @@ import msgspec
 from stepwell import values
 from stepwell.errors import StepError
 from stepwell.states import RecordStatus, RunState, WaitsOn
-from stepwell.store import Commit, Committed, Loaded, NewRun, Record, Run, Runs, Timer
+from stepwell.store import (
+    Approval,
+    Commit,
+    Committed,
+    EventWait,
+    Loaded,
+    NewRun,
+    Reached,
+    Record,
+    Run,
+    RunEvent,
+    Runs,
+    Timer,
+)
 from stepwell.values import Json
 
 FLUSH_RECORDS = 500  # so many unwritten records are written without a barrier
 
-_WAITS_ON = {"wait": WaitsOn.TIMER, "retry": WaitsOn.RETRY}
+_FOR_SOMEBODY = (WaitsOn.APPROVAL, WaitsOn.EVENT, WaitsOn.TASK)  # a run that waits for one of these is suspended
+_BY_WEIGHT = (*_FOR_SOMEBODY, WaitsOn.CHILD, WaitsOn.RETRY, WaitsOn.TIMER)
 
 
 class Refused(Exception):
@@ -26,21 +40,61 @@ class Journal:
     Records become visible to everyone else when `flush`, `suspend` or `finish` has committed them.
     """
 
-    def __init__(self, store: Runs, loaded: Loaded, epoch: int, committed: Callable[[str, int | None], None]) -> None:
-        """`committed` is told of every commit: the run, and when the first of its new timers is due."""
+    def __init__(
+        self,
+        store: Runs,
+        loaded: Loaded,
+        epoch: int,
+        committed: Callable[[str, int | None, Iterable[Reached]], None],
+    ) -> None:
+        """`committed` is told of every commit: the run, when the first of its new timers is due, and other runs that it
+        reached."""
         self._store = store
         self._committed = committed
         self.run = loaded.run
         self._epoch = epoch
         self._seq = loaded.run.seq
+        self._state = loaded.run.state
         self._state_seq = loaded.run.state_seq
-        self._signals = loaded.run.signals
-        self._records = {record.path: record for record in loaded.records}
+        self._records: dict[str, Record] = {}
+        self._beside: dict[str, list[str]] = {}  # by what paths begin with: those in one block
+        self._turns: dict[str, int] = {}  # by container: how many turns have begun
+        self._open: dict[str, None] = {}
+        for record in loaded.records:
+            self._note(record)
         self._outputs: dict[str, Json] = {}
         self._unwritten: dict[str, Record] = {}
-        self._timers = {(timer.path, timer.kind): timer for timer in loaded.timers}
         self._new_timers: dict[tuple[str, str], Timer] = {}
+        self._waits_on: dict[str, WaitsOn] = {}
+        self._additions = Additions()
+        self._see(loaded)
+        self._held = {path for path, _ in self._timers} | self._open.keys()  # paths that hold something in the store
         self.started_at = loaded.run.started_at
+
+    def _note(self, record: Record) -> None:
+        """Keep a record, and know where it stands."""
+        path = record.path
+        if path not in self._records:
+            cut = path.rfind(".") + 1
+            prefix = path[:cut]
+            self._beside.setdefault(prefix, []).append(path)
+            if prefix[-2:-1] == "]":
+                container, _, turn = prefix[:-2].rpartition("[")
+                self._turns[container] = max(self._turns.get(container, 0), int(turn) + 1)
+        self._records[path] = record
+        if record.status.final:
+            self._open.pop(path, None)
+        else:
+            self._open[path] = None
+
+    def _see(self, loaded: Loaded) -> None:
+        """Take over what has reached the run."""
+        self._signals = loaded.run.signals
+        self.paused = loaded.run.state is RunState.PAUSED
+        self.stale = False
+        self._timers = {(timer.path, timer.kind): timer for timer in loaded.timers}
+        self._events = [event for event in loaded.events if event.id not in self._additions.taken]
+        self._approvals = {approval.path: approval for approval in loaded.approvals}
 
     def get(self, path: str) -> Record | None:
         """What is recorded of a path."""
@@ -68,6 +122,10 @@ class Journal:
             self.started_at = now
             self._seq += 1
             self._state_seq = self._seq
+        elif self._state is RunState.SUSPENDED:
+            self._seq += 1
+            self._state_seq = self._seq
+        self._state = RunState.RUNNING
 
     def write(self, path: str, step: str, status: RecordStatus, now: int, **fields: Any) -> Record:
         """Record what has become of a path. A first writing opens it; a final status closes it.
@@ -89,13 +147,68 @@ class Journal:
         else:
             record = msgspec.structs.replace(before, status=status, **fields)
             self._outputs.pop(path, None)
-        self._records[path] = record
+            if status is not RecordStatus.WAITING:
+                self._waits_on.pop(path, None)
+        self._note(record)
         self._unwritten[path] = record
+        if status.final and path in self._held:
+            self._release(path)
         return record
+
+    def _release(self, path: str) -> None:
+        """Nothing waits at a path any more."""
+        self._held.discard(path)
+        self._waits_on.pop(path, None)
+        for place in [place for place in self._new_timers if place[0] == path]:
+            del self._new_timers[place]
+        self._additions.closed[path] = None
+        self._additions.waits.pop(path, None)
+
+    def open_under(self, container: str) -> list[str]:
+        """The paths inside a container that have no outcome yet."""
+        return [path for path in self._open if path.startswith((f"{container}.", f"{container}["))]
+
+    def turns(self, container: str) -> int:
+        """How many turns of a container have begun."""
+        return self._turns.get(container, 0)
+
+    def wait(self, path: str, what: WaitsOn) -> None:
+        """The walk can do no more at a path."""
+        self._waits_on[path] = what
+        self._held.add(path)
+
+    def expect(self, path: str, type: str) -> None:
+        """A path waits for events of a type; with the next commit."""
+        self._additions.waits[path] = EventWait(path, type)
+        self._held.add(path)
+
+    def take(self, type: str, fits: Callable[[RunEvent], bool]) -> RunEvent | None:
+        """The oldest event of a type that fits; it is gone with the next commit."""
+        for event in self._events:
+            if event.type == type and fits(event):
+                self._events.remove(event)
+                self._additions.taken[event.id] = None
+                return event
+        return None
+
+    def ask(self, approval: Approval) -> None:
+        """Ask for a decision; with the next commit."""
+        self._additions.approvals[approval.path] = approval
+        self._approvals[approval.path] = approval
+        self._held.add(approval.path)
+
+    def approval(self, path: str) -> Approval | None:
+        """The decision that a path waits for, as it stands."""
+        return self._approvals.get(path)
+
+    def cancel_child(self, run: str) -> None:
+        """End an awaited run; with the next commit."""
+        self._additions.cancels[run] = None
 
     def set_timer(self, path: str, kind: str, due: int) -> None:
         """Set a timer with the next commit."""
         self._new_timers[path, kind] = Timer(path, kind, due)
+        self._held.add(path)
 
     def waits(self, path: str, kind: str) -> bool:
         """Whether the timer of a path is still to fire."""
@@ -104,76 +217,102 @@ class Journal:
     @property
     def behind(self) -> bool:
         """Something waits to be written."""
-        return bool(self._unwritten or self._new_timers)
+        return bool(self._unwritten or self._new_timers or self._additions)
 
     @property
     def crowded(self) -> bool:
         """Many records wait to be written."""
         return len(self._unwritten) >= FLUSH_RECORDS
 
-    def last_success(self) -> bytes | None:
-        """The output, as JSON text, of the step that succeeded last; None if none did."""
+    def last_success(self, prefix: str = "", ids: Container[str] | None = None) -> bytes | None:
+        """The output, as JSON text, of the step of a block that succeeded last; None if none did. With `ids` only these
+        steps count."""
         last: Record | None = None
-        for record in self._records.values():
+        for path in self._beside.get(prefix, ()):
+            record = self._records[path]
             succeeded = record.status is RecordStatus.SUCCESS and record.output is not None
-            if succeeded and (last is None or (record.ended_seq or 0) > (last.ended_seq or 0)):
+            counts = succeeded and (ids is None or record.step in ids)
+            if counts and (last is None or (record.ended_seq or 0) > (last.ended_seq or 0)):
                 last = record
         return last.output if last else None
 
-    async def flush(self) -> None:
-        """The barrier: when this returns, everything recorded so far is durable.
+    async def flush(self, *, rests: bool = False) -> None:
+        """The barrier: when this returns, everything recorded so far is durable. `rests`: the walk has come to a point
+        where it can do no more, so that what killed processes before is over.
 
         Raises:
             Refused, StoreUnavailable.
         """
-        await self._commit(RunState.RUNNING)
+        await self._commit(RunState.RUNNING, rests=rests)
+
+    def due_within(self, ms: int, now: int) -> bool:
+        """Whether all that is waited for is a timer, and one is due within the time."""
+        if not all(what in (WaitsOn.TIMER, WaitsOn.RETRY) for what in self._waits_on.values()):
+            return False
+        timers = (*self._timers.values(), *self._new_timers.values())
+        return any(timer.due - now <= ms for timer in timers if timer.path in self._waits_on)
 
     async def suspend(self) -> bool:
-        """Let the run go to wait. False if something reached it that this walk has not seen: look again.
+        """Let the run go, to wait or because it is paused. False if something reached it that this walk has not seen:
+        look again.
 
         Raises:
             Refused, StoreUnavailable.
         """
-        kinds = {kind for _, kind in (*self._timers, *self._new_timers)}
-        waits_on = next((_WAITS_ON[kind] for kind in ("retry", "wait") if kind in kinds), WaitsOn.TIMER)
-        commit = self._pending(RunState.RUNNING, suspend_at=self._signals, waits_on=waits_on)
-        if (await self._store.commit(commit)).applied:
-            self._written(commit)
+        waits_on = None if self.paused else next((w for w in _BY_WEIGHT if w in self._waits_on.values()), WaitsOn.TIMER)
+        state = RunState.SUSPENDED if waits_on in _FOR_SOMEBODY else RunState.RUNNING
+        if self.paused:
+            state = RunState.PAUSED
+        if state is not self._state:
+            self._seq += 1
+            self._state_seq = self._seq
+        commit = self._pending(state, suspend_at=self._signals, waits_on=waits_on)
+        committed = await self._store.commit(commit)
+        if committed.applied:
+            self._written(commit, committed)
             return True
         await self.look_again()
         return False
 
     async def look_again(self) -> None:
-        """See what reached the run: which of its timers have fired.
+        """See what reached the run.
 
         Raises:
             Refused, StoreUnavailable.
         """
-        loaded = await self._store.load(self.run.workspace, self.run.id)
+        loaded = await self._store.look(self.run.workspace, self.run.id)
         if loaded is None or loaded.run.epoch != self._epoch or loaded.run.state.final:
             raise Refused
-        self._signals = loaded.run.signals
-        self._timers = {(timer.path, timer.kind): timer for timer in loaded.timers}
+        self._see(loaded)
+        for approval in self._additions.approvals.values():
+            self._approvals.setdefault(approval.path, approval)
 
-    async def finish(self, state: RunState, now: int, output: bytes | None, error: bytes | None) -> Committed:
-        """End the run.
+    async def finish(self, state: RunState, now: int, output: bytes | None, error: bytes | None) -> Committed | None:
+        """End the run. None if it was paused by then: whether it still is, the walk sees when it goes on.
 
         Raises:
             Refused, StoreUnavailable.
         """
         self._seq += 1
-        self._state_seq = self._seq
-        return await self._commit(state, ended_at=now, output=output, error=error)
+        before, self._state_seq = self._state_seq, self._seq
+        commit = self._pending(state, ended_at=now, output=output, error=error)
+        committed = await self._store.commit(commit)
+        if committed.applied:
+            self._written(commit, committed)
+            return committed
+        await self.look_again()
+        self._state_seq = before
+        return None
 
-    async def _commit(self, state: RunState, **ending: Any) -> Committed:
-        commit = self._pending(state, **ending)
+    async def _commit(self, state: RunState, **more: Any) -> None:
+        commit = self._pending(state, **more)
         committed = await self._store.commit(commit)
         if not committed.applied:
             raise Refused
-        self._written(commit)
-        return committed
+        self._written(commit, committed)
+        self.stale = self.stale or committed.signals != self._signals
 
-    def _pending(self, state: RunState, **ending: Any) -> Commit:
+    def _pending(self, state: RunState, **more: Any) -> Commit:
         return Commit(
             workspace=self.run.workspace,
             run=self.run.id,
@@ -184,10 +323,11 @@ class Journal:
             started_at=self.started_at,
             records=tuple(self._unwritten.values()),
             timers=tuple(self._new_timers.values()),
-            **ending,
+            **self._additions.fields() if self._additions else {},
+            **more,
         )
 
-    def _written(self, commit: Commit) -> None:
+    def _written(self, commit: Commit, committed: Committed) -> None:
         for record in commit.records:
             if self._unwritten.get(record.path) is record:
                 del self._unwritten[record.path]
@@ -195,8 +335,52 @@ class Journal:
             place = (timer.path, timer.kind)
             if self._new_timers.get(place) is timer:
                 del self._new_timers[place]
-            self._timers[place] = timer
-        self._committed(commit.run, min((timer.due for timer in commit.timers), default=None))
+                self._timers[place] = timer
+        if self._additions:
+            self._additions.forget(commit)
+        next_due = min((timer.due for timer in commit.timers), default=None)
+        self._committed(commit.run, next_due, committed.reached)
+
+
+class Additions:
+    """What the next commit carries besides records and timers; each is kept until a commit with it was applied."""
+
+    __slots__ = ("approvals", "cancels", "closed", "taken", "waits")
+
+    def __init__(self) -> None:
+        self.closed: dict[str, None] = {}
+        self.waits: dict[str, EventWait] = {}
+        self.approvals: dict[str, Approval] = {}
+        self.taken: dict[str, None] = {}
+        self.cancels: dict[str, None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.closed or self.waits or self.approvals or self.taken or self.cancels)
+
+    def fields(self) -> dict[str, Any]:
+        """As fields of a commit."""
+        return {
+            "closed": tuple(self.closed),
+            "waits": tuple(self.waits.values()),
+            "approvals": tuple(self.approvals.values()),
+            "taken": tuple(self.taken),
+            "cancels": tuple(self.cancels),
+        }
+
+    def forget(self, commit: Commit) -> None:
+        """What a commit has carried is done, unless it has changed since."""
+        for path in commit.closed:
+            self.closed.pop(path, None)
+        for event in commit.taken:
+            self.taken.pop(event, None)
+        for run in commit.cancels:
+            self.cancels.pop(run, None)
+        for wait in commit.waits:
+            if self.waits.get(wait.path) is wait:
+                del self.waits[wait.path]
+        for approval in commit.approvals:
+            if self.approvals.get(approval.path) is approval:
+                del self.approvals[approval.path]
 
 
 def newborn(new: NewRun) -> Loaded:
@@ -222,6 +406,7 @@ def newborn(new: NewRun) -> Loaded:
         restarted_from=new.restarted_from,
         parent=new.parent,
         connection=new.connection,
+        depth=new.depth,
         error=None,
         input=new.input,
         trigger_data=new.trigger_data,

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+import msgspec
+
 from stepwell.definitions import Plan
-from stepwell.steps import ChosenConnection, ConnectionNeed
+from stepwell.states import RunState
+from stepwell.steps import ApprovalWish, ChildWish, ChosenConnection, ConnectionNeed
+from stepwell.store import Approval, Run
 from stepwell.values import Json
 
 
@@ -34,8 +38,38 @@ class NoSecrets:
         return value
 
 
+class ChildEnd(msgspec.Struct, frozen=True):
+    """How a run that a step started has ended. `output` and `error` are JSON text."""
+
+    state: RunState
+    output: bytes | None
+    error: bytes | None
+    duration_ms: int
+
+
 class Environment(Protocol):
     """What surrounds a run."""
+
+    def approval_link(self, approval: str, approver: str) -> tuple[str, bytes]:
+        """The address at which an approver decides without a key, and the SHA-256 of the token in it. Always the same
+        for the same approval and approver."""
+        ...
+
+    async def notify(self, approval: Approval, wish: ApprovalWish, to: tuple[str, ...], *, escalated: bool) -> None:
+        """Tell people, through the channels they wish, that an approval waits for them; sent later and once, however
+        often this is called."""
+        ...
+
+    async def start_child(self, parent: Run, path: str, wish: ChildWish) -> tuple[str, bool]:
+        """Start the run that a step asks for; its id, and whether its idempotency key stood for it already.
+
+        However often a path asks, it gets the same run. Raises StepError SUBWORKFLOW_FAILED.
+        """
+        ...
+
+    async def child_end(self, workspace: str, run: str) -> ChildEnd | None:
+        """How a run has ended; None if it has not."""
+        ...
 
     async def plan(self, workspace: str, workflow: str, version: int) -> Plan:
         """The compiled version; cached."""

@@ -1,24 +1,27 @@
 """Which part of a run a retry or restart keeps. Source: LoopFour contract 5.7.
 
-Ancestors of the named step are kept and never run again; the step and its descendants run; whatever is neither is kept
-if it has a result.
+Ancestors of the step that is named are kept and never run again; the step and its descendants run; whatever is neither
+is kept if it has a result. The containers around the step are opened anew: of a loop the earlier turns are kept, the
+later ones run.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import chain, takewhile
 
 import msgspec
 
 from stepwell import values
-from stepwell.definitions import Block, Kind, Plan, Step
+from stepwell.definitions import Block, Kind, Plan
 from stepwell.engine.carried import NOTHING, Carried, digest
-from stepwell.engine.walk import goes_on_after_error, subtree
+from stepwell.engine.lineage import Lineage, Side
+from stepwell.engine.outcomes import goes_on_after_error
 from stepwell.states import RecordStatus
 from stepwell.store import Record
 from stepwell.values import Json
 
 _CUT_SHORT = ("TIMEOUT", "CANCELLED", "INTERRUPTED")
+_TURN = re.compile(r"\[([0-9]{1,9})\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +36,21 @@ class Kept:
 def keep(
     plan: Plan, records: Iterable[Record], start: str | None, earlier: Carried = NOTHING, *, same_operations: bool
 ) -> Kept:
-    """What is kept when a run goes on from a step (None: from where it stood). `earlier` is what it carried itself.
+    """What is kept when a run goes on from the path of a step (None: from where it stood). `earlier` is what it carried
+    itself.
 
     With `same_operations` (a retry) an effect whose outcome is unknown goes on under its old operation id.
     """
     records = list(records)
-    before, after = _around(plan, records, start) if start is not None else (frozenset(), frozenset())
-    ends = {record.path for record in records if start is not None and _ended(plan, record)} - after
-    kept = [
-        record
-        for record in records
-        if record.path in plan.steps
-        and record.path not in after | ends
-        and _has_result(plan, record, start is None or record.path in before)
-    ]
+    lineage = None if start is None else Lineage(plan, start, {record.path: record.started_seq for record in records})
+    kept = _kept(plan, records, lineage)
     known = {record.path for record in kept}
-    carried = Carried(
-        passed=(earlier.passed if start is None else before | ends) - known,
-        taken={path: way for path, way in earlier.taken.items() if start is None or path in known}
-        | (_taken(plan, start) if start is not None else {}),
-        operations=_operations(records, earlier) if same_operations else {},
-    )
+    operations = _operations(records, earlier) if same_operations else {}
+    if lineage is None:
+        carried = msgspec.structs.replace(earlier, passed=earlier.passed - known, operations=operations)
+    else:
+        jumps = {r.path for r in records if _jumped(plan, r) and lineage.side(r.path) is not Side.AFTER}
+        carried = _carried(lineage, earlier, known, jumps, operations)
     copies = tuple(
         msgspec.structs.replace(record, reused=True, started_seq=2 * number - 1, ended_seq=2 * number)
         for number, record in enumerate(kept, start=1)
@@ -61,13 +58,37 @@ def keep(
     return Kept(copies, carried, 2 * len(copies))
 
 
-def stopping_step(records: Iterable[Record], error: dict[str, Json]) -> str | None:
+def resolve(plan: Plan, records: Iterable[Record], named: str) -> str | None:
+    """The path that a client names: a path itself, or a step's id, which of a step inside a loop means its first turn
+    that failed, else the first. None if there is no such step."""
+    id = named.rpartition(".")[2]
+    if id not in plan.steps:
+        return None
+    if id != named:
+        return named if _fits(plan, named, id) else None
+    failed = (r for r in records if r.step == id and r.status is RecordStatus.ERROR and _fits(plan, r.path, id))
+    first = min(failed, key=lambda record: record.started_seq, default=None)
+    if first is not None:
+        return first.path
+    prefix = ""
+    for container in plan.within[id]:
+        prefix = plan.steps[container].inside(prefix + container)
+    return prefix + id
+
+
+def stopping_step(plan: Plan, records: Iterable[Record], error: dict[str, Json]) -> str | None:
     """The path from which a retry goes on: that of the step named by the run's error, else the first that was in flight
     when the run was ended; None if no step stopped the run."""
     failed = [record for record in records if record.status is RecordStatus.ERROR]
-    named = (record.path for record in failed if record.path == error.get("path"))
-    in_flight = (record.path for record in failed if _cut_short(record) and _error(record)["code"] == error.get("code"))
-    return next(chain(named, in_flight), None)
+    for record in failed:
+        if record.path == error.get("path"):
+            return record.path
+    for record in failed:
+        step = plan.steps.get(record.step)
+        inner = step is None or step.type.kind is not Kind.CONTAINER
+        if inner and _cut_short(record) and _error(record)["code"] == error.get("code"):
+            return record.path
+    return None
 
 
 def next_step(plan: Plan, records: Iterable[Record], passed: frozenset[str]) -> str | None:
@@ -87,96 +108,95 @@ def _next_of(block: Block, known: frozenset[str]) -> str | None:
     return None
 
 
-def _has_result(plan: Plan, record: Record, ancestor: bool) -> bool:
+def _kept(plan: Plan, records: list[Record], lineage: Lineage | None) -> list[Record]:
+    """Records with a result that are not after the start. What is inside a container that is kept is kept whole."""
+    kept: list[Record] = []
+    whole: set[str] = set()  # containers that are kept
+    blocks: dict[str, tuple[tuple[str, ...] | None, list[str]]] = {}  # by prefix: the containers, as ids and as paths
+    for record in records:  # a container was started before what it holds
+        step = plan.steps.get(record.step)
+        prefix = record.path[: record.path.rfind(".") + 1]
+        if prefix not in blocks:
+            blocks[prefix] = (_around(plan, prefix), containers_of(prefix))
+        ids, paths = blocks[prefix]
+        if step is None or ids != plan.within[record.step]:
+            continue
+        if whole and any(container in whole for container in paths):
+            kept.append(record)
+            continue
+        side = Side.ASIDE if lineage is None else lineage.side(record.path)
+        if side in (Side.AFTER, Side.AROUND) or (lineage is not None and _jumped(plan, record)):
+            continue
+        if _has_result(plan, record, side):
+            kept.append(record)
+            if step.type.kind is Kind.CONTAINER:
+                whole.add(record.path)
+    return kept
+
+
+def _carried(
+    lineage: Lineage, earlier: Carried, known: set[str], jumps: set[str], operations: dict[str, tuple[str, str]]
+) -> Carried:
+    def still(path: str) -> bool:
+        return lineage.side(path) in (Side.BEFORE, Side.CAUGHT, Side.ASIDE)
+
+    passed = lineage.passed() | jumps | {path for path in earlier.passed if still(path)}
+    return Carried(
+        passed=frozenset(passed - known),
+        taken={path: way for path, way in earlier.taken.items() if path in known} | lineage.taken(),
+        operations=operations,
+        turns={path: turn for path, turn in earlier.turns.items() if still(path)} | lineage.turns(),
+        bodies={path: body for path, body in earlier.bodies.items() if still(path)} | lineage.bodies(),
+        entered=frozenset(path for path in earlier.entered if still(path)) | lineage.entered(),
+    )
+
+
+def containers_of(path: str) -> list[str]:
+    """The paths of the containers around a path, outermost first."""
+    found = []
+    at = path.find(".")
+    while at >= 0:
+        inside = path[:at]
+        found.append(inside[: inside.rindex("[")] if inside.endswith("]") else inside)
+        at = path.find(".", at + 1)
+    return found
+
+
+def _fits(plan: Plan, path: str, id: str) -> bool:
+    """Whether a path is one that this plan gives to a step."""
+    prefix, _, last = path.rpartition(".")
+    return last == id and _around(plan, f"{prefix}." if prefix else "") == plan.within.get(id)
+
+
+def _around(plan: Plan, prefix: str) -> tuple[str, ...] | None:
+    """The ids of the containers that the beginning of a path names; None if it is not one of this plan."""
+    ids = []
+    for part in prefix.split(".")[:-1]:
+        id, bracket, turn = part.partition("[")
+        step = plan.steps.get(id)
+        if step is None or step.iterates != bool(bracket) or (bracket and not _TURN.fullmatch(bracket + turn)):
+            return None
+        ids.append(id)
+    return tuple(ids)
+
+
+def _has_result(plan: Plan, record: Record, side: Side) -> bool:
     match record.status:
         case RecordStatus.SUCCESS:
             return True
         case RecordStatus.SKIPPED:
-            return ancestor
+            return side is not Side.ASIDE
         case RecordStatus.ERROR:
-            return goes_on_after_error(plan.steps[record.path]) and not _cut_short(record)
+            if side is Side.CAUGHT:
+                return True
+            return goes_on_after_error(plan.steps[record.step]) and not _cut_short(record)
     return False
 
 
-def _ended(plan: Plan, record: Record) -> bool:
-    """An `end` that completed its run: whoever restarts from a step wants it to run all the same."""
-    step = plan.steps.get(record.path)
-    return step is not None and step.type.kind is Kind.END and record.status is RecordStatus.SUCCESS
-
-
-def _around(plan: Plan, records: list[Record], start: str) -> tuple[frozenset[str], frozenset[str]]:
-    """The ancestors of a step, and its descendants with itself. What branches on both sides name is an ancestor if it
-    ran before the step."""
-    before = _related(plan, start, _before)
-    after = _related(plan, start, _after).union(step.id for step in subtree(plan.steps[start]))
-    begun = {record.path: record.started_seq for record in records}
-    ran_before = {id for id in before & after if id in begun and begun[id] < begun.get(start, begun[id] + 1)}
-    return before - (after - ran_before), after - ran_before
-
-
-def _related(plan: Plan, step_id: str, side: Callable[[Block, str], Iterator[Step]]) -> frozenset[str]:
-    """The steps on one side of a step in its block, of its parent in that one's block and so on, with all below them;
-    the parents themselves are ancestors."""
-    found: set[str] = set()
-    at: str | None = step_id
-    while at is not None:
-        parent = plan.parents[at]
-        for step in side(_block_of(plan, at, parent), at):
-            found |= {below.id for below in subtree(step)}
-        if parent is not None and side is _before:
-            found.add(parent)
-        at = parent
-    return frozenset(found)
-
-
-def _before(block: Block, step_id: str) -> Iterator[Step]:
-    if not block.dag:
-        yield from takewhile(lambda step: step.id != step_id, block.steps)
-        return
-    needed = _reached(step_id, {step.id: step.needs or () for step in block.steps})
-    yield from (step for step in block.steps if step.id in needed)
-
-
-def _after(block: Block, step_id: str) -> Iterator[Step]:
-    if not block.dag:
-        ids = [step.id for step in block.steps]
-        yield from block.steps[ids.index(step_id) + 1 :]
-        return
-    needing: dict[str, list[str]] = {step.id: [] for step in block.steps}
-    for step in block.steps:
-        for need in step.needs or ():
-            needing[need].append(step.id)
-    depending = _reached(step_id, needing)
-    yield from (step for step in block.steps if step.id in depending)
-
-
-def _reached(step_id: str, ways: Mapping[str, Iterable[str]]) -> set[str]:
-    """Everything to which ways lead from a step."""
-    found: set[str] = set()
-    left = [step_id]
-    while left:
-        new = set(ways[left.pop()]) - found
-        found |= new
-        left.extend(new)
-    return found
-
-
-def _block_of(plan: Plan, step_id: str, parent: str | None) -> Block:
-    branches = plan.steps[parent].branches if parent is not None else None
-    if branches is None:
-        return plan.root
-    return branches.then if any(step.id == step_id for step in branches.then.steps) else branches.otherwise
-
-
-def _taken(plan: Plan, step_id: str) -> dict[str, bool]:
-    """For every deciding step above a step, the way that leads to it."""
-    taken: dict[str, bool] = {}
-    at: str | None = step_id
-    while at is not None and (parent := plan.parents[at]) is not None:
-        branches = plan.steps[parent].branches
-        taken[parent] = branches is not None and any(step.id == at for step in branches.then.steps)
-        at = parent
-    return taken
+def _jumped(plan: Plan, record: Record) -> bool:
+    """An `end` that completed its run, or a `break`: whoever restarts from a step wants it to run all the same."""
+    step = plan.steps.get(record.step)
+    return step is not None and step.type.kind in (Kind.END, Kind.BREAK) and record.status is RecordStatus.SUCCESS
 
 
 def _operations(records: list[Record], earlier: Carried) -> dict[str, tuple[str, str]]:

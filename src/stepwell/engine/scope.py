@@ -1,10 +1,10 @@
 """What the expressions of a run see: its input, its steps, and the rest of the names of the LoopFour contract 6.2."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from stepwell.clock import iso
-from stepwell.definitions import Plan
+from stepwell.definitions import Form, Plan
 from stepwell.engine.journal import Journal
 from stepwell.engine.ports import SecretBox
 from stepwell.expressions import MISSING
@@ -47,20 +47,53 @@ class StepView:
 
 
 class StepsView:
-    """The steps of a run by id, as seen from inside the containers whose path prefixes are given, innermost first."""
+    """The steps of a run by id, as seen from a place: what its paths begin with.
 
-    __slots__ = ("_journal", "_prefixes")
+    Of a step inside a loop the nearest turn is seen: that of the place itself or, if it has not run in it, the one
+    before; from outside the loop, the last that was begun.
+    """
 
-    def __init__(self, journal: Journal, prefixes: tuple[str, ...] = ("",)) -> None:
+    __slots__ = ("_journal", "_plan", "_prefix")
+
+    def __init__(self, journal: Journal, plan: Plan, prefix: str = "") -> None:
         self._journal = journal
-        self._prefixes = prefixes
+        self._plan = plan
+        self._prefix = prefix
 
     def lookup(self, segment: str | int) -> Any:
-        for prefix in self._prefixes:
-            record = self._journal.get(f"{prefix}{segment}")
-            if record is not None:
-                return StepView(self._journal, record)
-        return MISSING
+        record = None
+        containers = self._plan.within.get(str(segment), ())
+        if not containers:
+            record = self._journal.get(str(segment))
+        else:
+            for prefix in self._prefixes(containers):
+                record = self._journal.get(f"{prefix}{segment}")
+                if record is not None:
+                    break
+        return MISSING if record is None else StepView(self._journal, record)
+
+    def _prefixes(self, containers: tuple[str, ...]) -> Iterator[str]:
+        """What the path of a step in these containers may begin with, the nearest first."""
+        prefix, before = "", None
+        for id in containers:
+            step = self._plan.steps[id]
+            path = prefix + id
+            before = None if before is None else f"{before}{id}."
+            if not step.iterates:
+                prefix = f"{path}."
+                continue
+            inside = f"{path}["
+            if self._prefix.startswith(inside):
+                turn = int(self._prefix[len(inside) : self._prefix.index("]", len(inside))])
+                sequential = getattr(step.type, "form", None) is Form.LOOP
+                before = step.inside(path, turn - 1) if sequential and turn else None
+            else:
+                turn = self._journal.turns(path) - 1
+                before = None
+            prefix = step.inside(path, turn)
+        yield prefix
+        if before is not None:
+            yield before
 
     def plain(self) -> Json:
         return {record.path: StepView(self._journal, record).plain() for record in self._journal.records()}
@@ -114,7 +147,7 @@ def run_scope(journal: Journal, plan: Plan, secrets: SecretBox) -> dict[str, Any
 
     return {
         "input": given,
-        "steps": StepsView(journal),
+        "steps": StepsView(journal, plan),
         "run": Lazy(of_run),
         "runId": public_id,
         "workflow": Lazy(of_workflow),

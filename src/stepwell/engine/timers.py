@@ -1,13 +1,13 @@
 """The timer service: sleeps until the next timer is due, releases what is, and asks the store nothing in between."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from stepwell import values
 from stepwell.clock import Alarm, Clock
 from stepwell.errors import StepError, StoreUnavailable
 from stepwell.events import Events
-from stepwell.store import Fired, Runs
+from stepwell.store import Reached, Runs
 
 PAGE = 500
 RETRY_S = 1.0
@@ -23,7 +23,7 @@ class Timers:
         store: Runs,
         clock: Clock,
         events: Events,
-        fired: Callable[[Fired], None],
+        fired: Callable[[Iterable[Reached]], None],
         failed: Callable[[StoreUnavailable], None],
     ) -> None:
         self._store = store
@@ -53,8 +53,7 @@ class Timers:
             self._failed(error)
             await self._clock.wait(asyncio.Event(), RETRY_S)
             return 0
-        for each in fired:
-            self._fired(each)
+        self._fired(fired)
         if fired:
             self._events.emit("timers.fired", count=len(fired))
         return len(fired)

@@ -2,52 +2,32 @@
 restarting are the same walk over a journal that is already partly filled."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Any, TypeAlias, cast
+from functools import partial
+from typing import Any, cast
 
 from stepwell import values
-from stepwell.definitions import Block, Kind, OnError, Plan, Step
+from stepwell.definitions import Block, Kind, Plan, Step
 from stepwell.engine import carried
 from stepwell.engine.attempts import Attempts
+from stepwell.engine.containers import Containers
+from stepwell.engine.flight import Flight
 from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal, encode_config, encode_output
+from stepwell.engine.outcomes import Halted, Landing, Outcome, Recorder, RunStopped, goes_on_after_error, jump
 from stepwell.engine.ports import SecretBox
 from stepwell.engine.scope import Moment, run_scope
+from stepwell.engine.waits import Waits
 from stepwell.errors import StepError
 from stepwell.states import RecordStatus, RunState
-from stepwell.steps import DecidingType, PureType, WaitType
+from stepwell.steps import DecidingType, PureType
 from stepwell.store import Record
-from stepwell.values import Json
 
 STEPS_PER_TURN = 50  # pure steps that run before the event loop gets a turn
+RESIDENT_MS = 60_000
 
-
-class Outcome(Enum):
-    """How a block or step ended its turn."""
-
-    DONE = auto()
-    WAITING = auto()  # nothing more can happen before a timer or signal
-    ENDED = auto()  # an `end` step: the run is complete
-
-
-class RunStopped(Exception):
-    """A step's error stops the run. The error is that of the record, with the step's id and path."""
-
-    def __init__(self, step: Step, record: Record) -> None:
-        error: dict[str, Json] = values.decode(record.error or b"{}")
-        super().__init__(error.get("message"))
-        self.error = {"code": error["code"], "message": error["message"], "stepId": step.id, "path": record.path}
-        self.started_seq = record.started_seq
-
-
-class Paused(Exception):
-    """The process stops: this walk ends before its next step; the run stays open."""
-
-
-Landing: TypeAlias = Outcome | RunStopped | Paused
-"""How a step that ran beside others ended its turn."""
+_JUMPS = (Kind.END, Kind.BREAK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,146 +47,161 @@ class Walk:
         self._plan = plan
         self._secrets = secrets
         self._gear = gear
-        self._attempts = Attempts(journal, secrets, gear)
         self._carried = carried.decode(journal.run.carried)
-        self._scope: dict[str, Any] = {}
+        self._recorder = Recorder(journal, gear)
+        self._attempts = Attempts(journal, secrets, gear)
+        self._waits = Waits(journal, gear, self._recorder)
+        self._containers = Containers(journal, plan, gear, self._carried, self._recorder, self._block)
         self._turn = 0
+        self._signalled = asyncio.Event()
 
     async def run(self) -> Finished | None:
-        """Walk until the run is finished or every branch waits (None: it was let go to wait).
+        """Walk until the run is finished, or there is nothing to do for now (None: it was let go).
 
         Raises:
             Refused: another walk owns the run, or it is final.
             StoreUnavailable: nothing can be committed; the run stays as it is in the store.
-            Paused: the process stops; what was recorded is durable.
+            Halted: the process stops; what was recorded is durable.
         """
         self._journal.begin(self._gear.clock.now_ms())
-        self._scope = run_scope(self._journal, self._plan, self._secrets)
+        scope = run_scope(self._journal, self._plan, self._secrets)
         timeout_ms = self._plan.settings.timeout_ms
         if timeout_ms is not None and not self._journal.waits("", "timeout"):
             self._journal.set_timer("", "timeout", (self._journal.started_at or 0) + timeout_ms)
-        while True:
-            try:
-                outcome = await self._block(self._plan.root, "")
-            except RunStopped as stopped:
-                return Finished(RunState.FAILED, None, values.encode(stopped.error))
-            except Paused:
-                await self._journal.flush()
-                raise
-            if outcome is not Outcome.WAITING:
-                return self._complete()
-            if await self._journal.suspend():
-                return None
+        with self._gear.signals.watch(self._journal.run.id) as self._signalled:
+            while True:
+                try:
+                    if self._journal.paused:
+                        raise Halted
+                    outcome = await self._block(self._plan.root, "", scope)
+                except RunStopped as stopped:
+                    return Finished(RunState.FAILED, None, values.encode(stopped.error))
+                except Halted:
+                    if not self._journal.paused:
+                        await self._journal.flush()
+                        if self._gear.stopping():
+                            raise
+                        continue  # one arm stopped for a pause that was over before the others came to it
+                else:
+                    if outcome is not Outcome.WAITING:
+                        return self._complete(scope)
+                    if await self._stays():
+                        continue
+                if await self._journal.suspend():
+                    return None
 
-    async def _block(self, block: Block, prefix: str) -> Outcome:
+    async def _stays(self) -> bool:
+        """Wait in memory for a timer that is soon due, if there is room; whether something has reached the run."""
+        gear = self._gear
+        if not gear.seats.free or self._journal.paused or gear.stopping():
+            return False
+        if not self._journal.due_within(RESIDENT_MS, gear.clock.now_ms()):
+            return False
+        with gear.seats.taken():
+            await self._journal.flush(rests=True)
+            if not self._journal.stale:
+                await self._signalled.wait()
+        if gear.stopping():
+            return False
+        self._signalled.clear()
+        await self._journal.look_again()
+        return True
+
+    async def _block(self, block: Block, prefix: str, scope: dict[str, Any]) -> Outcome:
         if block.dag:
-            return await self._dag(block, prefix)
+            return await self._dag(block, prefix, scope)
         for step in block.steps:
-            outcome = await self._step(step, prefix)
+            outcome = await self._step(step, prefix, scope)
             if outcome is not Outcome.DONE:
                 return outcome
         return Outcome.DONE
 
-    async def _dag(self, block: Block, prefix: str) -> Outcome:
+    async def _dag(self, block: Block, prefix: str, scope: dict[str, Any]) -> Outcome:
         """Steps as their needs become final, ready ones together. After a failure or an `end` no new one starts, and
         those that have begun go on to their ends; also in a later walk, after some of them have waited."""
         left = {step.id: step for step in block.steps}
-        waiting: dict[str, Step] = {}
         done: set[str] = set()
         ends: list[Landing] = []
         closing = any(self._closes(step, prefix) for each in block.steps for step in subtree(each))
-        flying: dict[asyncio.Task[Landing], Step] = {}
-        try:
-            with self._gear.signals.watch(self._journal.run.id) as signalled:
-                while True:
-                    beside = bool(flying)
-                    for step in [each for each in left.values() if done.issuperset(each.needs or ())]:
-                        if not closing or self._begun(prefix + step.id):
-                            flying[asyncio.ensure_future(self._fly(step, prefix))] = left.pop(step.id)
-                    if not flying:
-                        return _ended(ends, waiting=bool(waiting))
-                    if beside and self._journal.behind:
-                        await self._journal.flush()  # else what ended is not known before all that flies has ended
-                    for task in await _first(flying, signalled if waiting else None):
-                        landing = task.result()
-                        step = flying.pop(task)
-                        if landing is Outcome.DONE:
-                            done.add(step.id)
-                        elif landing is Outcome.WAITING:
-                            waiting[step.id] = step
-                        else:
-                            ends.append(landing)
-                            closing = True
-                    if waiting and signalled.is_set():
-                        signalled.clear()
-                        await self._journal.look_again()
-                        left |= waiting
-                        waiting = {}
-        finally:
-            for task in flying:
-                task.cancel()
-            await asyncio.gather(*flying, return_exceptions=True)
-
-    async def _fly(self, step: Step, prefix: str) -> Landing:
-        """A step beside others: what stops the run or the process lets those end."""
-        try:
-            return await self._step(step, prefix)
-        except (RunStopped, Paused) as stop:
-            return stop
+        async with Flight[str](self._journal, self._gear) as flight:
+            while True:
+                for step in [each for each in left.values() if done.issuperset(each.needs or ())]:
+                    if not closing or self._begun(prefix + step.id):
+                        flight.launch(step.id, partial(self._step, left.pop(step.id), prefix, scope))
+                landed = await flight.landed()
+                if not landed:
+                    return _ended(ends, waiting=flight.waiting)
+                for id, landing in landed:
+                    if landing is Outcome.DONE:
+                        done.add(id)
+                    else:
+                        ends.append(landing)
+                        closing = True
 
     def _begun(self, path: str) -> bool:
         return self._journal.get(path) is not None or path in self._carried.passed
 
     def _closes(self, step: Step, prefix: str) -> bool:
-        """Whether a step's record keeps steps beside it from starting: it stops the run, or completes it."""
+        """Whether a step's record keeps steps beside it from starting: it stops what they stand in, or completes it."""
         record = self._journal.get(prefix + step.id)
         if record is None:
             return False
         if record.status is RecordStatus.ERROR:
             return not goes_on_after_error(step)
-        return step.type.kind is Kind.END and record.status is RecordStatus.SUCCESS
+        return jump(step, record) is not Outcome.DONE
 
-    async def _step(self, step: Step, prefix: str) -> Outcome:
+    async def _step(self, step: Step, prefix: str, scope: dict[str, Any]) -> Outcome:
         path = prefix + step.id
         record = self._journal.get(path)
         if record is None or not record.status.final:
             if path in self._carried.passed:
-                return await self._branch(step, path, prefix, None) if path in self._carried.taken else Outcome.DONE
-            record = await self._advance(step, path, record)
+                return await self._branch(step, path, prefix, None, scope)
+            record = await self._advance(step, path, record, scope)
             if record is None:
                 return Outcome.WAITING
         if record.status is RecordStatus.ERROR and not goes_on_after_error(step):
             raise RunStopped(step, record)
-        if step.type.kind is Kind.END and record.status is RecordStatus.SUCCESS:
-            return Outcome.ENDED
-        return await self._branch(step, path, prefix, record) if step.branches else Outcome.DONE
+        outcome = jump(step, record)
+        if outcome is not Outcome.DONE or step.branches is None:
+            return outcome
+        return await self._branch(step, path, prefix, record, scope)
 
-    async def _advance(self, step: Step, path: str, record: Record | None) -> Record | None:
+    async def _advance(self, step: Step, path: str, record: Record | None, scope: dict[str, Any]) -> Record | None:
         """Run what a path still has to do; its final record, or None if it waits."""
+        await self._breathe()
+        now = self._gear.clock.now_ms()
+        scope["now"] = Moment(now)  # read before the next step begins: whatever a step resolves, it resolves at once
+        if record is None and step.when is not None and path not in self._carried.entered:
+            try:
+                wanted = step.when.evaluate(scope)
+            except StepError as error:
+                return self._recorder.fail(step, path, now, error.as_json())
+            if not wanted:
+                return self._recorder.skip(step, path, now)
+        match step.type.kind:
+            case Kind.EFFECT | Kind.CODE:
+                return await self._attempts.advance(step, path, record, scope, now)
+            case Kind.CONTAINER:
+                return await self._containers.advance(step, path, record, scope, now)
+            case Kind.PURE | Kind.END | Kind.BREAK:
+                return self._compute(step, path, scope, now)
+            case _:
+                return await self._waits.advance(step, path, record, scope, now)
+
+    async def _breathe(self) -> None:
+        """What a walk does before each step: see whether it may go on, let others run, keep what is unwritten small."""
         if self._gear.stopping():
-            raise Paused
+            raise Halted
+        if self._journal.stale or self._signalled.is_set():
+            self._signalled.clear()
+            await self._journal.look_again()
+        if self._journal.paused:
+            raise Halted
         self._turn += 1
         if self._turn % STEPS_PER_TURN == 0:
             await asyncio.sleep(0)
         if self._journal.crowded:
             await self._journal.flush()
-        now = self._gear.clock.now_ms()
-        scope = self._scope
-        scope["now"] = Moment(now)  # read before the next step begins: whatever a step resolves, it resolves at once
-        if record is None and step.when is not None:
-            try:
-                wanted = step.when.evaluate(scope)
-            except StepError as error:
-                return self._fail(step, path, now, error)
-            if not wanted:
-                return self._skip(step, path, now)
-        match step.type.kind:
-            case Kind.EFFECT:
-                return await self._attempts.advance(step, path, record, scope, now)
-            case Kind.WAIT:
-                return self._wait(step, path, record, scope, now)
-            case _:
-                return self._compute(step, path, scope, now)
 
     def _compute(self, step: Step, path: str, scope: dict[str, Any], now: int) -> Record:
         try:
@@ -214,46 +209,21 @@ class Walk:
             raw = encode_config(config)
             recorded: bytes | None = encode_output(output, self._gear.limits.step_output_bytes)
         except StepError as error:
-            return self._fail(step, path, now, error)
-        if step.type.kind is Kind.END:  # it has no output; whether it ended the run is its status
+            return self._recorder.fail(step, path, now, error.as_json())
+        if step.type.kind in _JUMPS:  # it has no output; whether it jumped is its status
             if not output:
-                return self._skip(step, path, now)
+                return self._recorder.skip(step, path, now)
             recorded = None
         record = self._journal.write(path, step.id, RecordStatus.SUCCESS, now, input=raw, output=recorded)
         self._gear.events.emit("step.finished", run=self._journal.run.id, path=path, status="success")
         return record
 
-    def _wait(self, step: Step, path: str, record: Record | None, scope: dict[str, Any], now: int) -> Record | None:
-        waiting = cast(WaitType, step.type)
-        if record is None:
-            try:
-                config, due = waiting.begin(step.program, scope, now)
-                raw = encode_config(config)
-            except StepError as error:
-                return self._fail(step, path, now, error)
-            data = values.encode({"due": due})
-            record = self._journal.write(path, step.id, RecordStatus.WAITING, now, input=raw, data=data)
-            if due > now:
-                self._journal.set_timer(path, "wait", due)
-        if self._journal.waits(path, "wait"):
-            return None
-        config = self._journal.value(record.input)
-        output = waiting.finish(config, record.started_at or now, now)
-        return self._journal.write(path, step.id, RecordStatus.SUCCESS, now, output=values.encode(output))
-
-    def _fail(self, step: Step, path: str, now: int, error: StepError) -> Record:
-        fallback = None if step.fallback is None else values.encode(step.fallback)
-        self._gear.events.emit("step.finished", run=self._journal.run.id, path=path, status="error")
-        return self._journal.write(
-            path, step.id, RecordStatus.ERROR, now, error=values.encode(error.as_json()), output=fallback
-        )
-
-    def _skip(self, step: Step, path: str, now: int) -> Record:
-        return self._journal.write(path, step.id, RecordStatus.SKIPPED, now, attempt=0, started_at=None)
-
-    async def _branch(self, step: Step, path: str, prefix: str, record: Record | None) -> Outcome:
-        """Go on in the branch that a deciding step chose; record the other one's steps as skipped."""
-        if step.branches is None:
+    async def _branch(
+        self, step: Step, path: str, prefix: str, record: Record | None, scope: dict[str, Any]
+    ) -> Outcome:
+        """Go on in the branch that a deciding step chose; record the other one's steps as skipped. Without a record the
+        step is passed over, and so are its branches unless the start of a restart stands in one."""
+        if step.branches is None or (record is None and path not in self._carried.taken):
             return Outcome.DONE
         taken = self._carried.taken.get(path)
         if taken is None and record is not None and record.status is RecordStatus.SUCCESS:
@@ -266,17 +236,17 @@ class Walk:
         now = self._gear.clock.now_ms()
         for other in skipped:
             if self._journal.get(prefix + other.id) is None:
-                self._skip(other, prefix + other.id, now)
+                self._recorder.skip(other, prefix + other.id, now)
         if taken is None:
             return Outcome.DONE
-        return await self._block(step.branches.then if taken else step.branches.otherwise, prefix)
+        return await self._block(step.branches.then if taken else step.branches.otherwise, prefix, scope)
 
-    def _complete(self) -> Finished:
+    def _complete(self, scope: dict[str, Any]) -> Finished:
         """The run's output by the LoopFour contract 5.4."""
         if self._plan.output is not None:
-            self._scope["now"] = Moment(self._gear.clock.now_ms())
+            scope["now"] = Moment(self._gear.clock.now_ms())
             try:
-                output = self._plan.output.render(self._scope)
+                output = self._plan.output.render(scope)
             except StepError as error:
                 return Finished(RunState.FAILED, None, values.encode(error.as_json()))
         else:
@@ -294,11 +264,6 @@ class Walk:
         return Finished(RunState.COMPLETED, values.encode(output), None)
 
 
-def goes_on_after_error(step: Step) -> bool:
-    """Whether the run continues when this step ends in an error. Source: LoopFour contract 8.3."""
-    return step.on_error is OnError.CONTINUE or (step.on_error is OnError.RETRY and step.fallback is not None)
-
-
 def subtree(step: Step) -> Iterator[Step]:
     """A step and everything in its branches."""
     yield step
@@ -307,28 +272,14 @@ def subtree(step: Step) -> Iterator[Step]:
             yield from subtree(child)
 
 
-async def _first(
-    flying: Iterable[asyncio.Task[Landing]], signalled: asyncio.Event | None
-) -> Iterable[asyncio.Task[Landing]]:
-    """Those that have ended, as soon as one has or, if an event is given, that is set."""
-    if signalled is None:
-        return (await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED))[0]
-    signal = asyncio.ensure_future(signalled.wait())
-    try:
-        await asyncio.wait((*flying, signal), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        signal.cancel()
-    return [task for task in flying if task.done()]
-
-
 def _ended(ends: list[Landing], *, waiting: bool) -> Outcome:
     """How a block ends its turn, after what kept new steps of it from starting: of several failures the one of the step
     that started first counts, once nothing waits any more."""
     for end in ends:
-        if isinstance(end, Paused):
+        if isinstance(end, Halted):
             raise end
     if waiting:
         return Outcome.WAITING
     if stops := [end for end in ends if isinstance(end, RunStopped)]:
         raise min(stops, key=lambda stop: stop.started_seq)
-    return Outcome.ENDED if Outcome.ENDED in ends else Outcome.DONE
+    return next((each for each in (Outcome.ENDED, Outcome.BROKE) if each in ends), Outcome.DONE)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import cel
@@ -14,8 +15,8 @@ import cel
 from stepwell.errors import StepError
 from stepwell.expressions.cel_text import Translation, Use, translate
 from stepwell.expressions.errors import SyntaxFault, excerpt
-from stepwell.expressions.scope import MISSING, Scope
-from stepwell.values import Json, Path
+from stepwell.expressions.scope import MISSING, Lookup, Scope
+from stepwell.values import Json, Path, encode
 
 MAX_ITEMS = 10_000
 _MAX_VALUES = 200_000
@@ -24,6 +25,9 @@ _VALUE_BYTES = 32
 _NOT_FITTING = "the result is not a boolean, or an operator meets null or values of different types"
 _PARSE_ERROR = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _EXPECTING = re.compile(r" (?:expecting|at:) .*")
+
+
+_MAX_TOLD, _MAX_TOLD_BYTES = 10, 500  # values told of a failure
 
 
 class _OverBudget(ValueError):
@@ -52,14 +56,14 @@ class CelCondition:
             values = self._values(scope, missing)
             return not self._execute(values)
         except StepError as error:
-            raise self._fault(error.message) from None
+            raise self._fault(error.message, scope) from None
         except KeyError as error:
-            raise self._fault(f"{error.args[0]} is missing" if error.args else "a field is missing") from None
+            raise self._fault(f"{error.args[0]} is missing" if error.args else "a field is missing", scope) from None
         except TypeError:
-            raise self._fault(_NOT_FITTING) from None
+            raise self._fault(_NOT_FITTING, scope) from None
         except (ValueError, RuntimeError, ArithmeticError, LookupError) as error:
             reason = f"{missing[0]} is missing" if missing and "Undefined" in str(error) else _first_line(error)
-            raise self._fault(reason) from None
+            raise self._fault(reason, scope) from None
 
     def _values(self, scope: Scope, missing: list[str]) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -80,8 +84,21 @@ class CelCondition:
             raise _OverBudget("the expression adds up too much")
         return values
 
-    def _fault(self, reason: str) -> StepError:
-        return StepError(f"Condition '{excerpt(self.text)}': {reason}", code="CONDITION_ERROR")
+    def _fault(self, reason: str, scope: Scope) -> StepError:
+        """The error, with the expression and the values it was given."""
+        seen: dict[str, Json] = {}
+        for variable in islice(self._translation.variables.values(), _MAX_TOLD):
+            try:
+                value = variable.read(scope)
+                told = None if value is MISSING else value.plain() if isinstance(value, Lookup) else value
+            except StepError:
+                continue
+            text = encode(told)
+            seen[variable.source] = (
+                told if len(text) <= _MAX_TOLD_BYTES else f"{text[:_MAX_TOLD_BYTES].decode(errors='ignore')}..."
+            )
+        details: dict[str, Json] = {"expression": self.text, "values": seen}
+        return StepError(f"Condition '{excerpt(self.text)}': {reason}", code="CONDITION_ERROR", details=details)
 
 
 def compile_cel(text: str) -> CelCondition:

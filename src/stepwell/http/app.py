@@ -15,7 +15,7 @@ from stepwell.clock import Clock
 from stepwell.core import Core
 from stepwell.errors import Forbidden, Overloaded, StepwellError, ValidationFailed
 from stepwell.events import Events
-from stepwell.http.bodies import Headers, Receive, check_type, decode_body, read_body
+from stepwell.http.bodies import Headers, Receive, check_type, decode_body, decode_form, is_form, read_body
 from stepwell.http.dialects import loopfour
 from stepwell.http.errors import ClientGone, RateLimited
 from stepwell.http.openapi import openapi_document
@@ -36,6 +36,7 @@ DIALECTS: tuple[Dialect, ...] = (loopfour.DIALECT,)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _new_ids = RandomHex(32)
+_NOBODY = Principal("", "", "", frozenset(), "")  # who calls a route that needs no key
 
 
 def create_app(
@@ -148,13 +149,16 @@ class _Application:
     ) -> Response:
         route, headers, core = endpoint.route, exchange.headers, self._core
         exchange.label, exchange.dialect = endpoint.label, endpoint.dialect
-        principal = exchange.principal = await core.authenticator.authenticate(_key_text(headers))
-        self._count(exchange, endpoint)
+        principal, caller = _NOBODY, _address(scope)
+        if route.scope is not None:
+            principal = exchange.principal = await core.authenticator.authenticate(_key_text(headers))
+            caller = principal.key_id
+        self._count(exchange, endpoint, caller)
         body = b""
         if route.body is not None:
             check_type(headers)
             body = await read_body(receive, headers, endpoint.body_limit)
-        if route.scope not in principal.scopes:
+        if route.scope is not None and route.scope not in principal.scopes:
             raise Forbidden(f"Missing required scope: {route.scope}", details=[{"scope": route.scope}])
         if route.sheds and core.overloaded():
             raise Overloaded
@@ -172,15 +176,16 @@ class _Application:
             given = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else ()
             call.query = endpoint.query.of_query(dict(given))
         if endpoint.route.body is not None:
-            decoded = decode_body(body)
+            call.form = endpoint.route.form and is_form(call.headers, body)
+            decoded = decode_form(body) if call.form else decode_body(body)
             call.body = endpoint.body.of_json(decoded) if endpoint.body is not None else decoded
 
-    def _count(self, exchange: _Exchange, endpoint: Endpoint) -> None:
-        """Count the request against its key's limit; 0 is no limit."""
+    def _count(self, exchange: _Exchange, endpoint: Endpoint, caller: str) -> None:
+        """Count the request against the limit of its key, or of its address if it needs none; 0 is no limit."""
         limit = endpoint.rate_limit
-        if limit and exchange.principal is not None:
+        if limit:
             try:
-                exchange.allowance = self._rates.take(exchange.principal.key_id, endpoint.route.rate, limit)
+                exchange.allowance = self._rates.take(caller, endpoint.route.rate, limit)
             except RateLimited as refused:
                 reset = self._clock.now_ms() // 1000 + refused.retry_after_s
                 exchange.allowance = Allowance(limit, 0, reset)
@@ -221,6 +226,12 @@ def _key_text(headers: Headers) -> str | None:
         if kind.lower() != b"bearer":
             return None
     return given.strip().decode("latin-1")
+
+
+def _address(scope: Scope) -> str:
+    """Where a request comes from, as a caller that is counted."""
+    client = scope.get("client")
+    return f"address {client[0]}" if client else "address"
 
 
 def _request_id(headers: Headers) -> bytes:

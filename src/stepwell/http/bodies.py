@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
 
 from stepwell import values
 from stepwell.errors import PayloadTooLarge, ValidationFailed
@@ -52,6 +53,17 @@ async def read_body(receive: Receive, headers: Headers, limit: int) -> bytes:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def is_form(headers: Headers, body: bytes) -> bool:
+    """Whether a body is a form, and not JSON that was sent under its type, as `curl -d` does."""
+    plain = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    return plain == b"application/x-www-form-urlencoded" and not body.lstrip().startswith(b"{")
+
+
+def decode_form(body: bytes) -> dict[str, str]:
+    """The fields of a form that are not empty; of equal names the last counts."""
+    return dict(parse_qsl(body.decode("latin-1")))
 
 
 def decode_body(body: bytes) -> Json:

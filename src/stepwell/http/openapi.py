@@ -10,6 +10,8 @@ from stepwell.http.routes import Answer, Dialect, Route
 from stepwell.values import Json
 
 JSON = "application/json"
+HTML = "text/html"
+FORM = "application/x-www-form-urlencoded"
 EVERYWHERE = ("UNAUTHORIZED", "FORBIDDEN", "RATE_LIMITED", "INTERNAL_ERROR", "OVERLOADED")
 WITH_BODY = ("VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 
@@ -85,17 +87,24 @@ def _operation(dialect: Dialect, route: Route, types: _Types) -> Json:
     operation: Json = {
         "operationId": f"{dialect.name}.{route.handler.__name__}.{route.path}",
         "summary": route.summary,
-        "description": f"Scope `{route.scope}`, rate category `{route.rate}`.",
+        "description": f"{_needs(route)}, rate category `{route.rate}`.",
         "tags": [route.path.split("/")[1]],
         "responses": _responses(dialect, route, types),
     }
+    if route.scope is None:
+        operation["security"] = []
     if parameters := [*_parameters(route, types)]:
         operation["parameters"] = parameters
     if route.body is not None:
         schema = route.body_schema if route.body is dict else types.of(route.body)
         required = bool(schema.get("required")) if route.body is dict else _needed(route.body, types)
-        operation["requestBody"] = {"required": required, "content": {JSON: {"schema": schema}}}
+        forms = (JSON, FORM) if route.form else (JSON,)
+        operation["requestBody"] = {"required": required, "content": {each: {"schema": schema} for each in forms}}
     return operation
+
+
+def _needs(route: Route) -> str:
+    return "No key" if route.scope is None else f"Scope `{route.scope}`"
 
 
 def _needed(body: type[Any], types: _Types) -> bool:
@@ -129,16 +138,17 @@ def _is_null_part(name: str, value: Json, kept: list[Json]) -> bool:
 def _responses(dialect: Dialect, route: Route, types: _Types) -> Json:
     responses: dict[str, Json] = {}
     for answer in route.answers:
-        responses[str(answer.status)] = {
-            "description": "Success",
-            "headers": _headers("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"),
-            "content": {answer.content: _content(answer, types)},
-        }
-        responses[str(answer.status)]["headers"] |= _headers(*answer.headers)
-    codes = (*EVERYWHERE, *(WITH_BODY if route.body is not None else ()), *route.errors)
+        names = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", *answer.headers)
+        response = responses.setdefault(str(answer.status), {"description": "Success", "headers": {}, "content": {}})
+        response["headers"] |= _headers(*names)
+        response["content"][answer.content] = _content(answer, types)
+    everywhere = EVERYWHERE if route.scope is not None else [code for code in EVERYWHERE if code != "FORBIDDEN"]
+    codes = (*everywhere, *(WITH_BODY if route.body is not None else ()), *route.errors)
     for code in dict.fromkeys(codes):
         status = str(dialect.statuses[code])
         _add_error(responses, status, dialect.error_schema(code))
+    if any(answer.content == HTML for answer in route.answers):  # people are refused with a page too
+        responses[str(dialect.statuses["UNAUTHORIZED"])]["content"][HTML] = {}
     return dict(sorted(responses.items()))
 
 

@@ -28,7 +28,7 @@ class Rate(StrEnum):
 
 @dataclass(slots=True)
 class Call(Generic[Q, B]):
-    """One request that passed its checks: who asks, and for what."""
+    """One request that passed its checks: who asks, and for what. `form` says that the body came as a form does."""
 
     core: Core
     clock: Clock
@@ -37,6 +37,7 @@ class Call(Generic[Q, B]):
     headers: Headers
     query: Q
     body: B
+    form: bool = False
 
     @property
     def workspace(self) -> str:
@@ -56,7 +57,7 @@ class Answer:
     data: Any
     listed: bool = False
     headers: tuple[str, ...] = ()
-    content: Literal["application/json", "text/event-stream"] = "application/json"
+    content: Literal["application/json", "text/event-stream", "text/html"] = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +66,15 @@ class Route:
 
     `query` and `body` are struct types; a body of `dict` is any object, told of by `body_schema`. `exists` is asked
     before a fault of query or body is told: a resource that does not exist or may not be reached counts first.
-    `sheds` routes are refused with 503 under overload, before their body is decoded. `errors` are the codes beyond
-    those that every route has.
+    `sheds` routes are refused with 503 under overload, before their body is decoded. A `form` is taken as a body beside
+    JSON. A route without `scope` needs no key and is counted by address. `errors` are the codes beyond those that every
+    route has.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     handler: Handler
-    scope: str
+    scope: str | None
     rate: Rate
     summary: str
     answers: tuple[Answer, ...]
@@ -83,6 +85,7 @@ class Route:
     errors: tuple[str, ...] = ()
     exists: Callable[[AnyCall], Awaitable[None]] | None = None
     sheds: bool = False
+    form: bool = False
     batch: bool = False
 
 

@@ -2,10 +2,9 @@
 
 from stepwell.definitions import Kind, Source
 from stepwell.expressions import Condition, Scope
-from stepwell.steps.fields import text_field
+from stepwell.steps.fields import STEPS, text_field
 from stepwell.values import Json
 
-STEPS: Json = {"type": "array", "items": {"type": ["string", "object"]}}
 FORMS = ("conditions", "expression", "condition")
 
 

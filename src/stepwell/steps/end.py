@@ -1,4 +1,4 @@
-"""end: completes the run, or the arm it stands in. Source: LoopFour contract 9."""
+"""end and break: end completes the run, or the arm it stands in; break ends its loop. Source: LoopFour contract 9."""
 
 from stepwell.definitions import Kind, Source
 from stepwell.expressions import Condition, Scope
@@ -14,7 +14,7 @@ class EndStep:
     config_schema: Json = {
         "type": "object",
         "properties": {
-            "condition": {"type": ["string", "object"], "description": "The run ends only if it holds."},
+            "condition": {"type": ["string", "object"], "description": "It counts only if this holds."},
         },
     }
 
@@ -25,3 +25,10 @@ class EndStep:
         if program is None:
             return {}, True
         return {"condition": program.resolve(scope)}, program.evaluate(scope)
+
+
+class BreakStep(EndStep):
+    """The same for the loop it stands in."""
+
+    name = "break"
+    kind = Kind.BREAK

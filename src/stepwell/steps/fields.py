@@ -7,6 +7,11 @@ from stepwell.errors import StepError
 from stepwell.expressions import is_number_like
 from stepwell.values import Json, encode
 
+STEPS: Json = {"type": "array", "items": {"type": ["string", "object"]}}
+"""Schema of a list of steps that another step owns."""
+NAME: Json = {"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]{0,63}$"}
+"""Schema of a name that expressions can read."""
+
 _TEMPLATE = r"\{[{%]"
 
 

@@ -39,6 +39,7 @@ class Call:
     timeout_s: float
     connection: ChosenConnection | None
     reveal: Callable[[Json], Json]  # a copy of a value with secret markers opened; call it only when sending
+    log: Callable[[str], None] = lambda line: None  # a line for the step's logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,30 @@ class Outbox(Protocol):
         ...
 
 
+class Code(Protocol):
+    """Code of tenants, run in child processes with hard limits. Nothing it does reaches this process."""
+
+    async def run(self, workspace: str, script: "Script", log: Callable[[str], None]) -> Json:
+        """The value that the function body returns. What it prints goes to `log`, line by line, 64 KiB at most.
+
+        Raises:
+            StepError: kind code (it raised, used too much time or memory, or returned no JSON), or the output is too
+                large (OUTPUT_TOO_LARGE).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A function body with `input` bound; `return` gives the result."""
+
+    language: str  # javascript or python
+    code: str
+    input: Json
+    timeout_ms: int = 30_000
+    max_output_bytes: int = 10 * 1024 * 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything an effect may use."""
@@ -105,6 +130,7 @@ class Ports:
     http: Http
     actions: Actions
     outbox: Outbox
+    code: Code
 
 
 class PureType(StepType, Protocol):

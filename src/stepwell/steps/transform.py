@@ -1,4 +1,4 @@
-"""transform: makes a new value from others, by a mapping of templates or by rules. Source: LoopFour contract 9.2."""
+"""transform: makes a new value from others, by a mapping, by rules or by a script. Source: LoopFour contract 9.2."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from stepwell.definitions import Kind, Schema, Source
 from stepwell.definitions.schemas import schema_faults
 from stepwell.definitions.wording import kind_of
 from stepwell.expressions import Scope, Template, regex
+from stepwell.steps.code import CodeProgram, CodeStep, compiled
 from stepwell.steps.fields import choice_field, flag_field, read_choice, read_flag, text_field, unfit
 from stepwell.steps.rules import ACTIONS, CHECKS, NORMALIZATIONS, Rules, is_conversion, reshaped
 from stepwell.values import Json
@@ -36,7 +37,7 @@ class RulesProgram:
 
 
 class TransformStep:
-    """Output is the rendered mapping, or what the rules make of `sourceData`."""
+    """Output is the rendered mapping, what the rules make of `sourceData`, or what the script returns."""
 
     name = "transform"
     kind = Kind.PURE
@@ -85,17 +86,20 @@ class TransformStep:
             },
             "targetSchema": {"type": "object", "description": "JSON Schema of each result."},
             "strict": flag_field("Fail the step on any error.", default=False),
-            "script": text_field("JavaScript; not available yet."),
-            "code": text_field("JavaScript; not available yet."),
-            "input": {"description": "Input of the script."},
+            "script": text_field("JavaScript: a function body that returns the output.", minLength=1),
+            "code": text_field("Another name of `script`.", minLength=1),
+            "input": {"description": "What the script sees as `input`."},
         },
     }
 
-    def compile(self, source: Source) -> Mapping | RulesProgram | None:
+    def __init__(self, code: CodeStep) -> None:
+        self._code = code
+
+    def compile(self, source: Source) -> Mapping | RulesProgram | CodeProgram | None:
         config, written = source.config, source.raw.get("config", {})
-        scripts = [name for name in ("script", "code") if name in config]
-        for script in scripts:
-            source.fault((script,), "Script transforms are not available")
+        scripts = tuple(name for name in ("script", "code") if name in config)
+        if scripts:
+            return self._script(source, scripts)
         if "mapping" in config:
             for name in RULE_FIELDS:
                 if name in config:
@@ -103,7 +107,7 @@ class TransformStep:
             template = source.template("mapping")
             return None if template is None else Mapping(template)
         if "sourceData" not in config:
-            if not scripts and "mapping" not in written:
+            if "mapping" not in written and "script" not in written and "code" not in written:
                 source.fault(("mapping",), "Required")
             return None
         return self._rules(source)
@@ -125,6 +129,14 @@ class TransformStep:
         if program.target is not None:
             config["targetSchema"] = program.target.document
         return config, reshaped(config["sourceData"], rules)
+
+    def _script(self, source: Source, scripts: tuple[str, ...]) -> CodeProgram | None:
+        for name in (*scripts[1:], "mapping", *RULE_FIELDS):
+            if name in source.config:
+                source.fault((name,), f"Not allowed together with {scripts[0]}")
+        source.runs_as(self._code)
+        source.defaults(timeout_ms=self._code.default_timeout_ms)
+        return compiled(source, scripts[0])
 
     def _rules(self, source: Source) -> RulesProgram:
         config = source.config

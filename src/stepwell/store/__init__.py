@@ -1,19 +1,23 @@
 """The store: the only SQL of the project, behind one port."""
 
-from stepwell.store.port import Connections, Keys, Outbox, Runs, Store, Workflows
+from stepwell.store.port import Connections, Keys, Outbox, Runs, Signals, Store, Workflows
 from stepwell.store.rows import (
+    Approval,
+    Broadcast,
     Claim,
     Commit,
     Committed,
     Connection,
     End,
     Errand,
-    Fired,
+    EventWait,
     Key,
     Loaded,
     NewRun,
+    Reached,
     Record,
     Run,
+    RunEvent,
     RunFilter,
     Secret,
     Started,
@@ -24,6 +28,8 @@ from stepwell.store.rows import (
 )
 
 __all__ = [
+    "Approval",
+    "Broadcast",
     "Claim",
     "Commit",
     "Committed",
@@ -31,7 +37,8 @@ __all__ = [
     "Connections",
     "End",
     "Errand",
-    "Fired",
+    "EventWait",
+    "Reached",
     "Key",
     "Keys",
     "Loaded",
@@ -39,9 +46,11 @@ __all__ = [
     "Outbox",
     "Record",
     "Run",
+    "RunEvent",
     "RunFilter",
     "Runs",
     "Secret",
+    "Signals",
     "Started",
     "Store",
     "Timer",

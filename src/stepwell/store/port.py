@@ -7,17 +7,20 @@ from typing import Protocol
 
 from stepwell.states import RunState, WorkflowStatus
 from stepwell.store.rows import (
+    Approval,
+    Broadcast,
     Claim,
     Commit,
     Committed,
     Connection,
     End,
     Errand,
-    Fired,
     Key,
     Loaded,
     NewRun,
+    Reached,
     Run,
+    RunEvent,
     RunFilter,
     Secret,
     Started,
@@ -38,8 +41,9 @@ class Runs(Protocol):
         """Apply what a walk has to write, if it still owns the run."""
         ...
 
-    async def end(self, end: End) -> bool:
-        """End a run from outside, if its state is one of `allowed`."""
+    async def end(self, end: End) -> tuple[Reached, ...]:
+        """End a run from outside, if its state is one of `allowed`, with the awaited runs below it; tell its parent.
+        The run itself comes first; empty if it was not ended."""
         ...
 
     async def delete(self, workspace: str, run: str) -> bool:
@@ -59,7 +63,7 @@ class Runs(Protocol):
         """Let go all open runs of an incarnation that stops in good order."""
         ...
 
-    async def fire_timers(self, now: int, limit: int, timeout_error: bytes) -> list[Fired]:
+    async def fire_timers(self, now: int, limit: int, timeout_error: bytes) -> list[Reached]:
         """Release due timers, each raising its run's signals; a timeout ends its run."""
         ...
 
@@ -77,6 +81,10 @@ class Runs(Protocol):
 
     async def load(self, workspace: str, run: str) -> Loaded | None:
         """One run with its journal and timers."""
+        ...
+
+    async def look(self, workspace: str, run: str) -> Loaded | None:
+        """What may have reached a run: as `load`, without records and without the run's values (`input` is `{}`)."""
         ...
 
     async def state(self, workspace: str, run: str) -> tuple[RunState, int, int, int] | None:
@@ -110,6 +118,57 @@ class Runs(Protocol):
 
     async def vacuum(self) -> None:
         """Give space that was freed back to the file system, a bounded amount."""
+        ...
+
+
+class Signals(Protocol):
+    """What reaches runs from outside: each is stored before it is answered, and raises its run's signals."""
+
+    async def send(self, workspace: str, run: str, event: RunEvent) -> Reached | None:
+        """Keep an event for an open run; one of an id only once. None if the run is final or unknown."""
+        ...
+
+    async def pause(self, workspace: str, run: str) -> Reached | None:
+        """An open run is paused; None if it is not open. A paused one stays so."""
+        ...
+
+    async def resume(self, workspace: str, run: str) -> Reached | None:
+        """A paused run may go on; None if it is not paused."""
+        ...
+
+    async def approval(self, workspace: str, approval: str) -> Approval | None:
+        """One approval."""
+        ...
+
+    async def approval_of_token(self, hash: bytes) -> tuple[Approval, str] | None:
+        """The approval and approver of a token that was not used."""
+        ...
+
+    async def approvals(self, workspace: str, *, status: str | None, before: str | None, limit: int) -> list[Approval]:
+        """A page of approvals, newest first, `before` being the id after which it starts."""
+        ...
+
+    async def decide(self, decided: Approval, seen: bytes) -> Reached | None:
+        """Write an approval's new decisions, status and tokens, if it is pending and its decisions are still `seen`;
+        else None. Its run is signalled if the status is no longer pending."""
+        ...
+
+    async def begin(self, broadcast: Broadcast) -> None:
+        """Keep an event for many runs, before the first is found."""
+        ...
+
+    async def candidates(self, broadcast: Broadcast, limit: int) -> list[Run]:
+        """The next runs, with their inputs, that the event may be for: open ones, or without `match` those that wait
+        for its type. Oldest first, after the broadcast's cursor."""
+        ...
+
+    async def hand_out(self, broadcast: Broadcast, runs: tuple[str, ...], cursor: str | None) -> tuple[Reached, ...]:
+        """Keep the event for these runs, as far as they are open, and note how far it has come; forget the broadcast if
+        there is nothing after (`cursor` None)."""
+        ...
+
+    async def broadcasts(self, limit: int) -> list[Broadcast]:
+        """Broadcasts, of all workspaces, that have not come to their end."""
         ...
 
 
@@ -271,6 +330,9 @@ class Store(Protocol):
 
     @property
     def runs(self) -> Runs: ...
+
+    @property
+    def signals(self) -> Signals: ...
 
     @property
     def workflows(self) -> Workflows: ...

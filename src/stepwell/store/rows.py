@@ -20,6 +20,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int = 1
     restarted_from: str | None = None
     parent: str | None = None
+    awaited: bool = False  # its parent waits for it: it is told of the end, and its own end is this one's too
+    depth: int = 0  # how many runs are above it
     max_concurrent: int | None = None
     idempotency_key: str | None = None
     digest: bytes = b""  # of input and connection, to tell an equal repeat from a different one
@@ -60,6 +62,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None
     connection: str | None
     error: bytes | None
+    depth: int = 0
     input: bytes = b"{}"
     trigger_data: bytes | None = None
     output: bytes | None = None
@@ -86,7 +89,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Timer(msgspec.Struct, frozen=True):
-    """Something due at a time. `kind` is wait, retry (of a path) or timeout (of the run, path empty)."""
+    """Something due at a time. `kind` is wait, retry, event, approval, escalate or deadline (of a path), or timeout (of
+    the run, path empty). An approval that is still pending when its timer fires expires with it."""
 
     path: str
     kind: str
@@ -109,6 +113,12 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     started_at: int | None = None
     records: tuple[Record, ...] = ()
     timers: tuple[Timer, ...] = ()
+    closed: tuple[str, ...] = ()  # paths whose timers, waits and pending approvals are over with this commit
+    waits: tuple["EventWait", ...] = ()
+    approvals: tuple["Approval", ...] = ()
+    taken: tuple[str, ...] = ()  # events of the run that a step has taken
+    cancels: tuple[str, ...] = ()  # awaited child runs that nobody waits for any more
+    rests: bool = False  # the walk can do no more for now: what killed processes before is over
     suspend_at: int | None = None
     waits_on: WaitsOn | None = None
     ended_at: int | None = None
@@ -117,10 +127,13 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Committed(msgspec.Struct, frozen=True):
-    """The answer to a commit. `unblocked` says that a run held back by a limit may now be claimed."""
+    """The answer to a commit. `unblocked` says that a run held back by a limit may now be claimed; `reached` are other
+    runs that it reached: a parent told of an end, a child that was cancelled."""
 
     applied: bool
     unblocked: bool = False
+    signals: int = 0  # of the run, as they are now
+    reached: tuple["Reached", ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -138,15 +151,66 @@ class Loaded(msgspec.Struct, frozen=True):
     run: Run
     records: tuple[Record, ...]
     timers: tuple[Timer, ...]
+    events: tuple["RunEvent", ...] = ()  # not taken yet, oldest first
+    approvals: tuple["Approval", ...] = ()  # of steps that still wait
 
 
-class Fired(msgspec.Struct, frozen=True):
-    """A timer that was released. `owner` is the incarnation that holds the run, if any; `ended`: the run timed out."""
+class Reached(msgspec.Struct, frozen=True):
+    """A run that something reached from outside its walk. `owner` is the incarnation that holds it, if any; `ended` is
+    the final state, if that is what reached it."""
 
     workspace: str
     run: str
     owner: str | None
-    ended: bool
+    ended: RunState | None = None
+
+
+class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as a run received it; `payload` is JSON text."""
+
+    id: str
+    type: str
+    payload: bytes
+    received_at: int
+
+
+class EventWait(msgspec.Struct, frozen=True):
+    """A path of a run waits for events of a type."""
+
+    path: str
+    type: str
+
+
+class Approval(msgspec.Struct, frozen=True, kw_only=True):
+    """A decision that a run waits for. `decisions` is a JSON list of `{approver, decision, comment, at}` (times in
+    epoch ms); `tokens` the SHA-256 of each approver's token, which is forgotten once it is used. Rows of lists and of
+    loaded runs carry no tokens."""
+
+    workspace: str
+    id: str
+    run: str
+    workflow: str
+    path: str
+    step: str
+    status: str  # pending, approved, rejected, expired or cancelled
+    reason: str
+    approvers: tuple[str, ...]
+    require_all: bool
+    context: bytes | None = None
+    decisions: bytes = b"[]"
+    tokens: tuple[tuple[str, bytes], ...] = ()  # approver, hash
+    expires_at: int | None = None
+
+
+class Broadcast(msgspec.Struct, frozen=True, kw_only=True):
+    """An event for many runs, handed out in pages: to those after `cursor`. `match` is the filter as JSON text, None
+    for all that wait for the type."""
+
+    workspace: str
+    event: RunEvent
+    match: bytes | None
+    cursor: str | None = None
+    delivered: int = 0
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,20 @@ def test_a_sealed_value_opens_with_no_other_key() -> None:
         Vault(OTHER).open("w", "r", Vault(KEY).seal("w", "r", b"s3cret"))
 
 
+def test_an_approvers_token_is_always_the_same_and_nobody_elses() -> None:
+    token = Vault(KEY).approval_token("a1", "ana")
+    others = [
+        Vault(OTHER).approval_token("a1", "ana"),
+        Vault(KEY).approval_token("a2", "ana"),
+        Vault(KEY).approval_token("a1", "bo"),
+        Vault(KEY).approval_token("a1a", "na"),
+    ]
+
+    assert Vault(KEY).approval_token("a1", "ana") == token
+    assert len({token, *others}) == 5
+    assert len(token) == 43
+
+
 def test_a_changed_byte_is_noticed_wherever_it_is() -> None:
     vault = Vault(KEY)
     sealed = vault.seal("w", "r", b"s3cret")

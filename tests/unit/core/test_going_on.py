@@ -13,6 +13,7 @@ from stepwell.core import Plans, Workflows
 from stepwell.core.runs import Restarted, Runs, StartRequest
 from stepwell.definitions import Plan
 from stepwell.errors import StepError
+from stepwell.steps.code import CodeStep
 from stepwell.steps.transform import TransformStep
 from stepwell.store import Record
 from stepwell.values import Json
@@ -250,7 +251,7 @@ async def test_a_timed_out_run_retries_the_step_in_flight_not_one_that_was_inter
 
 
 async def test_a_retry_never_repeats_a_step_that_succeeded_though_the_runs_error_names_it(house: House) -> None:
-    house.step_types["broken"] = BrokenTransform()
+    house.step_types["broken"] = BrokenTransform(CodeStep())
     run = await house.run(effect("pay"), {**transform("after", x=1), "type": "broken"})
     error = {"code": "INTERRUPTED", "message": "The server process ended", "stepId": "pay", "path": "pay"}
     await house.store.database.write(

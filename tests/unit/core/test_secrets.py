@@ -5,8 +5,19 @@ import pytest
 from stepwell.auth import Markers, Vault
 from stepwell.clock import FakeClock
 from stepwell.connectors import Connectors
-from stepwell.core import Connections, Plans, RunEnvironment, SecretName, Secrets, Workflows
+from stepwell.core import (
+    ApprovalLinks,
+    Connections,
+    Notices,
+    Outbox,
+    Plans,
+    RunEnvironment,
+    SecretName,
+    Secrets,
+    Workflows,
+)
 from stepwell.errors import AlreadyExists, NotFound, StepError, ValidationFailed
+from stepwell.events import Events
 from stepwell.ids import TimeOrderedIds
 from stepwell.store.sqlite import SqliteStore
 
@@ -32,7 +43,11 @@ def environment(
     clock: FakeClock,
     ids: TimeOrderedIds,
 ) -> RunEnvironment:
-    return RunEnvironment(plans, secrets, Markers(vault), Connections(store, vault, connectors, clock, ids))
+    connections = Connections(store, vault, connectors, clock, ids)
+    links = ApprovalLinks(vault, "http://stepwell.test")
+    outbox = Outbox(store, vault, None, clock, Events())  # type: ignore[arg-type]
+    notices = Notices(outbox, connections, connectors, links, clock, Events())
+    return RunEnvironment(plans, secrets, Markers(vault), connections, links, notices)
 
 
 async def test_a_secret_is_opened_only_as_asked(secrets: Secrets, workspace: str, workflow: str) -> None:

@@ -16,3 +16,12 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     yield world
     await replay_everything(world, tmp_path)
     await world.store.close()
+
+
+@pytest.fixture
+async def unreplayed(tmp_path: Path) -> AsyncIterator[World]:
+    """A world whose runs depend on what reaches them, which a journal alone cannot replay."""
+    world = World(tmp_path / "stepwell.db")
+    await world.boot()
+    yield world
+    await world.store.close()

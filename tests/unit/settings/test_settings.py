@@ -58,6 +58,18 @@ def test_the_data_directory_may_come_from_the_environment(tmp_path: Path) -> Non
     assert (settings.server.data, settings.log.level) == (tmp_path, "debug")
 
 
+def test_the_public_url_is_kept_without_a_slash_at_its_end(tmp_path: Path) -> None:
+    settings = in_directory(tmp_path, STEPWELL_SERVER_PUBLIC_URL="https://flows.example.com/stepwell/")
+
+    assert settings.server.public_url == "https://flows.example.com/stepwell"
+
+
+@pytest.mark.parametrize("url", ["flows.example.com", "ftp://x", "https://u:p@x", "https://x?a=1", "https://x:99999"])
+def test_a_public_url_that_links_cannot_begin_with_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsInvalid, match="expected an http or https URL"):
+        in_directory(tmp_path, STEPWELL_SERVER_PUBLIC_URL=url)
+
+
 def test_an_empty_variable_unsets_what_is_optional(tmp_path: Path) -> None:
     settings = in_directory(tmp_path, "[retention]\nruns = 5\n", STEPWELL_RETENTION_RUNS="")
 

@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.definitions import ActionSpec, Step, compile_definition
 from stepwell.errors import StepError, ValidationFailed
-from stepwell.steps import STEP_TYPES, Call, ChosenConnection, HttpRequest, HttpResponse, Ports
+from stepwell.steps import STEP_TYPES, Call, ChosenConnection, HttpRequest, HttpResponse, Ports, Script
 from stepwell.values import Json, map_strings
 
 
@@ -43,6 +43,7 @@ class Outside:
     requests: list[HttpRequest] = field(default_factory=list)
     performed: list[tuple[str, Json]] = field(default_factory=list)
     kept: list[tuple[str, Json, int]] = field(default_factory=list)
+    scripts: list[Script] = field(default_factory=list)
 
     async def send(self, workspace: str, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
@@ -56,6 +57,10 @@ class Outside:
 
     async def put(self, action: str, params: Json, call: Call, due_ms: int) -> None:
         self.kept.append((action, params, due_ms))
+
+    async def run(self, workspace: str, script: Script, log: Callable[[str], None]) -> Json:
+        self.scripts.append(script)
+        return self.result
 
 
 def answer(status: int, body: bytes, **headers: str) -> HttpResponse:
@@ -127,7 +132,9 @@ def perform(compiled: Callable[..., Step], outside: Outside) -> Callable[..., Js
             reveal=lambda value: map_strings(value, lambda text: text.replace("[[", "open-").replace("]]", "")),
         )
         return asyncio.run(
-            step.type.perform(step.program, resolved, call, Ports(http=outside, actions=outside, outbox=outside))
+            step.type.perform(
+                step.program, resolved, call, Ports(http=outside, actions=outside, outbox=outside, code=outside)
+            )
         )
 
     return run

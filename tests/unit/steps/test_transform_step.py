@@ -18,10 +18,10 @@ def test_a_mapping_gives_its_rendered_values_and_records_them_as_input(evaluate)
     assert resolved == {"mapping": output}
 
 
-@pytest.mark.parametrize("name", ["script", "code"])
-def test_scripts_are_refused_at_save(refused, name):
-    assert refused("transform", {name: "return 1", "input": {}}) == [
-        (f"config.{name}", "Script transforms are not available")
+@pytest.mark.parametrize("other", ["mapping", "sourceData"])
+def test_a_script_stands_alone(refused, other):
+    assert refused("transform", {"script": "return 1", other: {}}) == [
+        (f"config.{other}", "Not allowed together with script")
     ]
 
 

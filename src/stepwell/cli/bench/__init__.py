@@ -10,7 +10,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from stepwell.cli.bench.figures import Figure, measure
+from stepwell.cli.bench.figures import measure
+from stepwell.cli.bench.report import Figure
 from stepwell.cli.output import out, show_json
 
 err = Console(stderr=True)
@@ -29,7 +30,7 @@ def bench(
         err.print(f"[dim]{figure.name}:[/] {figure.value:,.1f} {figure.unit}", highlight=False)
 
     with tempfile.TemporaryDirectory(prefix="stepwell-bench-") as folder:
-        for name in ("engine", "served", "recovery", "lists"):
+        for name in ("engine", "steps", "suspended", "served", "recovery", "lists"):
             (Path(folder) / name).mkdir()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(measure(Path(folder), runs, listed, report))

@@ -2,20 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from stepwell.cli.bench import floors
 from stepwell.cli.bench.load import load, request
+from stepwell.cli.bench.places import open_bench
 from stepwell.cli.bench.process import Target
+from stepwell.cli.bench.report import Figure, Report
+from stepwell.cli.bench.steps import measure_steps
 from stepwell.cli.bench.target import KEY
 from stepwell.clock import SystemClock, iso
-from stepwell.core import Core, StartRequest
-from stepwell.events import Events
-from stepwell.server import open_core, tune_interpreter
-from stepwell.settings import Server, Settings
+from stepwell.core import StartRequest
+from stepwell.server import tune_interpreter
 from stepwell.store.sqlite.fill import fill_runs
 
 CONNECTIONS = 64
@@ -31,21 +29,6 @@ THREE_TRANSFORMS = [
 INPUT = {"n": 1, "who": "ana@example.com"}
 
 
-class Figure(NamedTuple):
-    """One line of the report. `floor` is what the ratio is of; `met` None where there is no goal."""
-
-    name: str
-    value: float
-    unit: str
-    goal: str = ""
-    met: bool | None = None
-    floor: str = ""
-    ratio: float | None = None
-
-
-Report = Callable[[Figure], None]
-
-
 async def measure(folder: Path, runs: int, listed: int, report: Report) -> None:
     """All floors and figures, told one by one as they are known."""
     fsyncs = floors.fsyncs_per_second(folder)
@@ -56,6 +39,7 @@ async def measure(folder: Path, runs: int, listed: int, report: Report) -> None:
     rate = await _engine(folder / "engine", runs)
     share = rate / bare
     report(Figure("engine, 3 transforms, all durable", rate, "runs/s", ">= 25 %", share >= 0.25, "bare loop", share))
+    await measure_steps(folder / "steps", report)
     await _served(folder / "served", runs, report)
     await _recovery(folder / "recovery", 10_000, report)
     await _lists(folder / "lists", listed, report)
@@ -63,7 +47,7 @@ async def measure(folder: Path, runs: int, listed: int, report: Report) -> None:
 
 async def _engine(folder: Path, runs: int) -> float:
     """Start so many runs inside one process, 500 at a time, until all are completed."""
-    async with _core(folder) as (core, workspace):
+    async with open_bench(folder) as (core, workspace):
         tune_interpreter()
         await core.engine.recover()
         document = {"name": "bench", "trigger": {"type": "api"}, "steps": THREE_TRANSFORMS}
@@ -79,13 +63,6 @@ async def _engine(folder: Path, runs: int) -> float:
         await asyncio.gather(*(client() for _ in range(floors.IN_FLIGHT)))
         await core.engine.idle()
         return runs / (time.perf_counter() - began)
-
-
-@asynccontextmanager
-async def _core(folder: Path) -> AsyncIterator[tuple[Core, str]]:
-    settings = Settings(server=Server(data=folder))
-    async with open_core(settings, Events(), SystemClock()) as opened:
-        yield opened
 
 
 async def _served(folder: Path, runs: int, report: Report) -> None:
@@ -155,7 +132,7 @@ async def _recovery(folder: Path, runs: int, report: Report) -> None:
 
 async def _lists(folder: Path, count: int, report: Report) -> None:
     """Pages of a list over so many stored runs, by every filter."""
-    async with _core(folder) as (core, workspace):
+    async with open_bench(folder) as (core, workspace):
         document = {"name": "bench", "trigger": {"type": "api"}, "steps": []}
         workflows = [(await core.workflows.create(workspace, document, "bench")).workflow.id for _ in range(3)]
     fill_runs(folder, workspace, workflows, count)

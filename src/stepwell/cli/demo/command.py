@@ -6,32 +6,50 @@ import secrets
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from stepwell.cli.demo.approval import tell_approval
 from stepwell.cli.demo.story import Scene, tell
 from stepwell.cli.demo.stripe import StripeServer
 from stepwell.cli.options import settings_of
-from stepwell.cli.output import say
+from stepwell.cli.output import out, say
 from stepwell.cli.serving import address, run
 from stepwell.errors import StartupRefused
 from stepwell.server import Parts, serve
 from stepwell.services import log_sink
 from stepwell.settings import Settings
 
+PATIENCE_S = 60.0  # so long the demo waits for a person to decide before it does so itself
+
+
+class Story(StrEnum):
+    """What can be shown."""
+
+    ORDER = "order"
+    APPROVAL = "approval"
+
+
+_STORIES: dict[Story, Callable[[Scene], None]] = {Story.ORDER: tell, Story.APPROVAL: tell_approval}
+
 
 def demo(
+    story: Annotated[
+        Story, typer.Argument(help="order: invoice and mail. approval: a decision, an event, a restart inside a loop.")
+    ] = Story.ORDER,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0 takes a free one.")] = 3000,
     exit: Annotated[bool, typer.Option("--exit", help="Stop after the run instead of leaving the server up.")] = False,
     data: Annotated[
         Path | None, typer.Option("--data", help="Data directory to keep.  [default: a temporary one]")
     ] = None,
 ) -> None:
-    """Start a server and show one order: invoice over HTTP, mail over SMTP, every step as it happens.
+    """Start a server and show a workflow, every step as it happens: one order with an invoice over HTTP and a mail over
+    SMTP; or (`approval`) an order over a limit that waits for a person and an event, and is restarted inside its loop.
 
     Nothing leaves this machine: the provider and the mail server run on loopback, which workflows may reach in the
     demo only.
@@ -44,7 +62,7 @@ def demo(
             egress__allow_private=True,
             admin__key=secrets.token_urlsafe(24),
         )
-        run(_perform(settings, exit=exit, kept=data is not None))
+        run(_perform(settings, _STORIES[story], exit=exit, kept=data is not None))
 
 
 @contextmanager
@@ -56,7 +74,7 @@ def _directory(data: Path | None) -> Iterator[Path]:
         yield Path(made)
 
 
-async def _perform(settings: Settings, *, exit: bool, kept: bool) -> None:
+async def _perform(settings: Settings, telling_of: Callable[[Scene], None], *, exit: bool, kept: bool) -> None:
     """Serve while the story is told; it is told in a thread, as a client of the server."""
     try:
         from stepwell.cli.demo.mailbox import Mailbox  # noqa: PLC0415 - its driver is optional
@@ -69,8 +87,10 @@ async def _perform(settings: Settings, *, exit: bool, kept: bool) -> None:
 
         def started(parts: Parts, port: int) -> None:
             nonlocal telling
-            scene = Scene(address(settings, port), str(settings.admin.key), settings.server.data, kept, stripe, mailbox)
-            telling = loop.run_in_executor(None, tell, scene)
+            patience_s = 0.0 if exit or not out.is_terminal else PATIENCE_S
+            data, key = settings.server.data, str(settings.admin.key)
+            scene = Scene(address(settings, port), key, data, kept, stripe, mailbox, patience_s)
+            telling = loop.run_in_executor(None, telling_of, scene)
             telling.add_done_callback(told)
 
         def told(telling: "asyncio.Future[None]") -> None:

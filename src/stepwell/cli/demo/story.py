@@ -13,7 +13,7 @@ from rich.table import Table
 from stepwell.cli.demo.stripe import StripeServer
 from stepwell.cli.output import json_text, out, say
 from stepwell.cli.watching import follow
-from stepwell.client import Client, ClientError, RunDetail
+from stepwell.client import Client, ClientError, RunDetail, WorkflowDetail
 from stepwell.values import decode
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Scene:
     kept: bool
     stripe: StripeServer
     mailbox: "Mailbox"
+    patience_s: float = 0.0  # how long a person at the terminal has to decide
 
 
 def tell(scene: Scene) -> None:
@@ -51,18 +52,9 @@ def tell(scene: Scene) -> None:
     Raises:
         ClientError: the server refused something, or the run failed.
     """
-    admin = Client(scene.url, scene.admin_key)
-    _wait_for(admin)
-    key = admin.keys.create("demo", ["admin"]).key
-    client = Client(scene.url, key)
-    _title("Stepwell demo")
-    say(f"Server      {scene.url}, data in {scene.data}{'' if scene.kept else ' (removed at the end)'}")
-    _connect(client, scene)
-    document = decode((resources.files("stepwell.cli.demo") / EXAMPLE).read_bytes())
-    workflow = client.workflows.activate(client.workflows.apply(document).workflow.id)
-    say(f"Workflow    {workflow.name}: {workflow.id}, version {workflow.version}, {workflow.status}")
+    client, key, document, workflow = set_up(scene, EXAMPLE)
     started = client.runs.start(workflow.id, ORDER)
-    _title("The run, step by step")
+    title("The run, step by step")
     run = follow(client, started.run_id, [step["id"] for step in document["steps"]])
     if run.status != "completed":
         cause = "" if run.error is None else f": {run.error.message} ({run.error.code})"
@@ -71,6 +63,21 @@ def tell(scene: Scene) -> None:
     _show_provider(scene.stripe)
     _show_mail(scene.mailbox)
     _show_calls(scene.url, key, workflow.id, run.id)
+
+
+def set_up(scene: Scene, example: str) -> tuple[Client, str, dict[str, Any], WorkflowDetail]:
+    """A key, the connections and an active workflow on a new server: client, key, document and workflow."""
+    admin = Client(scene.url, scene.admin_key)
+    _wait_for(admin)
+    key = admin.keys.create("demo", ["admin"]).key
+    client = Client(scene.url, key)
+    title("Stepwell demo")
+    say(f"Server      {scene.url}, data in {scene.data}{'' if scene.kept else ' (removed at the end)'}")
+    _connect(client, scene)
+    document = decode((resources.files("stepwell.cli.demo") / example).read_bytes())
+    workflow = client.workflows.activate(client.workflows.apply(document).workflow.id)
+    say(f"Workflow    {workflow.name}: {workflow.id}, version {workflow.version}, {workflow.status}")
+    return client, key, document, workflow
 
 
 def _wait_for(client: Client) -> None:
@@ -96,7 +103,7 @@ def _connect(client: Client, scene: Scene) -> None:
 def _show_result(run: RunDetail) -> None:
     outputs = {step.step_id: step.output for step in run.step_results}
     totals, invoice = outputs["calculate-total"], outputs["create-invoice"]
-    _title(f"The finished run: {run.status} in {run.duration_ms} ms")
+    title(f"The finished run: {run.status} in {run.duration_ms} ms")
     table = Table(box=None, pad_edge=False, show_header=False)
     for name in ("subtotal", "tax", "total"):
         table.add_row(name, json_text(totals[name]))
@@ -106,14 +113,14 @@ def _show_result(run: RunDetail) -> None:
 
 
 def _show_provider(stripe: StripeServer) -> None:
-    _title("What the provider received")
+    title("What the provider received")
     for request in stripe.received:
         again = " (repeat)" if request.replayed else ""
         say(f"{request.method} {request.path}{again}  Idempotency-Key: {request.idempotency_key}")
 
 
 def _show_mail(mailbox: "Mailbox") -> None:
-    _title("The e-mail, as the mail server received it")
+    title("The e-mail, as the mail server received it")
     mail = mailbox.received[-1]
     say(f"From:    {mail.message['From']}")
     say(f"To:      {', '.join(mail.recipients)}")
@@ -124,7 +131,7 @@ def _show_mail(mailbox: "Mailbox") -> None:
 def _show_calls(url: str, key: str, workflow: str, run: str) -> None:
     """Lines to copy and paste, each whole on one line."""
     base = f"{url}/api/v1"
-    _title("Now you")
+    title("Now you")
     say(f"API key     {key}")
     again = {"fromStepId": "send-confirmation", "overrideInput": {"customerEmail": "bo@example.com"}}
     calls = (
@@ -133,13 +140,14 @@ def _show_calls(url: str, key: str, workflow: str, run: str) -> None:
         ("Read its log", f"{base}/runs/{run}/logs", None),
         ("Restart it from its last step", f"{base}/runs/{run}/restart", again),
     )
-    for title, address, body in calls:
-        out.print(f"\n[dim]# {title}[/]", highlight=False)
+    for what, address, body in calls:
+        out.print(f"\n[dim]# {what}[/]", highlight=False)
         words = ["curl", "-sS", address, "-H", f"x-api-key: {key}"]
         if body is not None:
             words += ["-H", "Content-Type: application/json", "-d", json_text(body, indent=0)]
         say(shlex.join(words))
 
 
-def _title(text: str) -> None:
+def title(text: str) -> None:
+    """A heading."""
     out.print(f"\n[bold]{escape(text)}[/]", highlight=False)

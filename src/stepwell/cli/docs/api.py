@@ -11,7 +11,7 @@ from stepwell.values import Json
 def overview() -> str:
     """Every route of every dialect, a line each."""
     rows = [
-        (f"`{route.method} {dialect.base}{route.path}`", route.summary, f"`{route.scope}`", f"`{route.rate}`")
+        (f"`{route.method} {dialect.base}{route.path}`", route.summary, _scope(route), f"`{route.rate}`")
         for dialect in DIALECTS
         for route in dialect.routes
     ]
@@ -32,6 +32,10 @@ def objects() -> str:
         for name, schema in sorted(_schemas().items())
         if name not in inlined
     )
+
+
+def _scope(route: Route) -> str:
+    return "no key" if route.scope is None else f"`{route.scope}`"
 
 
 def codes() -> str:

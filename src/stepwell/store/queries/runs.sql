@@ -4,8 +4,8 @@
 -- name: insert_run
 -- Store a new run. Positional, like put_record: binding by name costs as much again as the statement itself.
 INSERT INTO runs (workspace, id, workflow, version, state, trigger, blocked, limited, owner, epoch, seq, attempt,
-                  restarted_from, parent, connection, input, trigger_data, carried)
-VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?);
+                  restarted_from, parent, awaited, depth, connection, input, trigger_data, carried)
+VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: take_idempotency_key
 -- Bind a key to a run, unless it is bound to one younger than the limit that still exists; its changes say which.
@@ -39,23 +39,26 @@ WHERE workspace = :workspace AND id = (
 SELECT workflow FROM runs WHERE workspace = :workspace AND id = :run AND limited = 1 AND blocked IS NULL;
 
 -- name: advance_run
--- Note a walk's progress.
-UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at),
+-- Note a walk's progress; a run that was paused meanwhile stays paused.
+UPDATE runs SET state = CASE WHEN state = 'paused' THEN state ELSE :state END, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at),
                 deaths = CASE WHEN :progress THEN 0 ELSE deaths END
-WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL;
+WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL
+RETURNING signals;
 
 -- name: suspend_run
--- Let a run go that waits, if nothing has reached it that its walk has not seen; having come so far clears its deaths.
-UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at), owner = NULL,
-                waits_on = :waits_on, deaths = 0
-WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL AND signals = :signals;
+-- Let a run go that waits or is paused, if its walk has seen all that reached it; having come so far clears its deaths.
+UPDATE runs SET state = CASE WHEN state = 'paused' THEN state ELSE :state END, seq = :seq, state_seq = :state_seq,
+                started_at = coalesce(started_at, :started_at), owner = NULL, deaths = 0,
+                waits_on = CASE WHEN 'paused' IN (state, :state) THEN NULL ELSE :waits_on END
+WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL AND signals = :signals
+RETURNING signals;
 
 -- name: finish_run
--- End a run with its result.
+-- End a run with its result, unless it is paused.
 UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at), owner = NULL, waits_on = NULL,
                 deaths = 0, ended_at = :ended_at, output = :output, error = :error
-WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL
-RETURNING limited;
+WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL AND state <> 'paused'
+RETURNING limited, CASE WHEN awaited = 1 THEN parent END;
 
 -- name: put_record
 -- Write a record, or what has become of it; a final one stays as it is.
@@ -110,6 +113,30 @@ UPDATE runs SET state = :state, epoch = epoch + 1, signals = signals + 1, seq = 
                 state_seq = seq + :closed + 1, owner = NULL,
                 waits_on = NULL, blocked = NULL, ended_at = :now, error = :error
 WHERE workspace = :workspace AND id = :run AND ended_at IS NULL;
+
+-- name: get_ending
+-- What has to be known of a run to end it: its workflow if a place under a limit becomes free, its parent if that waits.
+SELECT state, seq, owner, CASE WHEN limited = 1 AND blocked IS NULL THEN workflow END,
+       CASE WHEN awaited = 1 THEN parent END
+FROM runs WHERE workspace = :workspace AND id = :run;
+
+-- name: left_behind
+-- What a run that ends leaves: timers, waits, events, pending approvals, runs that it waited for.
+SELECT EXISTS (SELECT 1 FROM timers WHERE workspace = :workspace AND run = :run),
+       EXISTS (SELECT 1 FROM waits WHERE workspace = :workspace AND run = :run),
+       EXISTS (SELECT 1 FROM events WHERE workspace = :workspace AND run = :run),
+       EXISTS (SELECT 1 FROM approvals WHERE workspace = :workspace AND run = :run AND status = 'pending'),
+       EXISTS (SELECT 1 FROM runs INDEXED BY runs_awaited
+               WHERE workspace = :workspace AND parent = :run AND awaited = 1 AND ended_at IS NULL);
+
+-- name: awaited_below
+-- The open runs that a run waits for.
+SELECT id FROM runs INDEXED BY runs_awaited
+WHERE workspace = :workspace AND parent = :run AND awaited = 1 AND ended_at IS NULL;
+
+-- name: is_awaited
+-- Whether a run is one that another waits for.
+SELECT 1 FROM runs WHERE workspace = :workspace AND id = :child AND parent = :run AND awaited = 1;
 
 -- name: open_records
 -- The paths of a run that have no outcome yet.
@@ -170,7 +197,7 @@ SELECT count(*) FROM runs INDEXED BY runs_open WHERE ended_at IS NULL;
 -- name: get_run
 -- One run, whole.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
-       started_at, ended_at, restarted_from, parent, connection, error, input, trigger_data, output, carried
+       started_at, ended_at, restarted_from, parent, connection, error, depth, input, trigger_data, output, carried
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: get_state
@@ -182,6 +209,10 @@ SELECT state, seq, epoch, signals FROM runs WHERE workspace = :workspace AND id 
 SELECT path, step, status, attempt, started_seq, ended_seq, started_at, ended_at, reused, input, output, error, attempts,
        data
 FROM records WHERE workspace = :workspace AND run = :run ORDER BY started_seq;
+
+-- name: get_input
+-- A run's input alone.
+SELECT input FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: get_timers
 -- The timers of a run.
@@ -222,7 +253,7 @@ ORDER BY id DESC LIMIT :limit;
 -- name: get_listed
 -- What a list shows of a run; no input, no output.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
-       started_at, ended_at, restarted_from, parent, connection, error
+       started_at, ended_at, restarted_from, parent, connection, error, depth
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: delete_run

@@ -7,6 +7,7 @@ from stepwell.store.sqlite.database import FILE_NAME, Database, DirectoryLock, b
 from stepwell.store.sqlite.keys import SqliteKeys
 from stepwell.store.sqlite.outbox import SqliteOutbox
 from stepwell.store.sqlite.runs import SqliteRuns
+from stepwell.store.sqlite.signals import SqliteSignals
 from stepwell.store.sqlite.workflows import SqliteWorkflows
 from stepwell.store.sqlite.writer import Boundary, Death
 
@@ -30,6 +31,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, inline: bool = False, boundary: Boundary | None = None) -> None:
         self.database = Database(path, inline=inline, boundary=boundary)
         self.runs = SqliteRuns(self.database)
+        self.signals = SqliteSignals(self.database)
         self.workflows = SqliteWorkflows(self.database)
         self.keys = SqliteKeys(self.database)
         self.connections = SqliteConnections(self.database)

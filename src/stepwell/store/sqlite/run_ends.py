@@ -1,34 +1,72 @@
-"""Ends of runs in SQLite that do not come from their walk: cancel, timeout, timers that fire, retention."""
+"""Ends of runs in SQLite: what an end leaves to others, and ends that do not come from a walk: cancel, timeout, timers
+that fire, retention."""
 
 from typing import Any
 
 import apsw
 
 from stepwell.states import OPEN, RunState
-from stepwell.store.rows import End, Fired
+from stepwell.store.rows import End, Reached
 from stepwell.store.sql import load
+from stepwell.store.sqlite import run_waits
 from stepwell.store.sqlite.codec import key, text, text_or_none
 from stepwell.store.sqlite.database import rows
 
 SQL = load("runs.sql")
+CANCELLED = b'{"code":"CANCELLED","message":"The run was cancelled"}'
 
 
-def end_run(connection: apsw.Connection, end: End) -> bool:
+def end_run(connection: apsw.Connection, end: End, *, told: bool = True) -> tuple[Reached, ...]:
+    """`told` says whether a parent that waits is signalled."""
     workspace, run = key(end.workspace), key(end.run)
-    found = rows(connection, SQL["get_state"], {"workspace": workspace, "run": run})
-    if not found or found[0][0] not in end.allowed:
-        return False
     target = {"workspace": workspace, "run": run, "now": end.now}
-    held = rows(connection, SQL["workflow_of_limited"], target)  # asked now: a blocked run frees no place when it ends
+    found = rows(connection, SQL["get_ending"], target)
+    if not found or found[0][0] not in end.allowed:
+        return ()
+    _, seq, owner, limited_workflow, parent = found[0]  # asked now: a blocked run frees no place when it ends
     paths = [path for (path,) in rows(connection, SQL["open_records"], target)]
-    for number, path in enumerate(paths, start=found[0][1] + 1):
+    for number, path in enumerate(paths, start=seq + 1):
         connection.execute(SQL["close_record"], {**target, "path": path, "seq": number, "error": end.record_error})
     ending = {**target, "state": end.state, "closed": len(paths), "error": end.error}
     connection.execute(SQL["end_run"], ending)
-    connection.execute(SQL["drop_timers"], target)
-    if held:
-        _unblock_oldest(connection, workspace, held[0][0])
-    return True
+    reached = [Reached(end.workspace, end.run, text_or_none(owner), end.state)]
+    reached += settle(connection, workspace, run, end.now)
+    if parent is not None and told:
+        reached += signal(connection, workspace, parent)
+    if limited_workflow is not None:
+        _unblock_oldest(connection, workspace, limited_workflow)
+    return tuple(reached)
+
+
+def settle(connection: apsw.Connection, workspace: bytes, run: bytes, now: int) -> list[Reached]:
+    """Take away what a run leaves that has just ended, and end the runs that it waited for. One statement looks for all
+    of it: most runs leave nothing."""
+    target = {"workspace": workspace, "run": run}
+    timers, waits, events, approvals, children = rows(connection, SQL["left_behind"], target)[0]
+    if timers:
+        connection.execute(SQL["drop_timers"], target)
+    if waits or events or approvals:
+        run_waits.drop(connection, target)
+    reached: list[Reached] = []
+    if children:
+        for (child,) in rows(connection, SQL["awaited_below"], target):
+            reached += _cancel(connection, workspace, child, now)
+    return reached
+
+
+def signal(connection: apsw.Connection, workspace: bytes, run: bytes) -> list[Reached]:
+    """Note that something reached a run; empty if it is not open."""
+    signalled = rows(connection, SQL["signal_run"], {"workspace": workspace, "run": run})
+    return [Reached(text(workspace), text(run), text_or_none(owner)) for (owner,) in signalled]
+
+
+def cancel_awaited(
+    connection: apsw.Connection, workspace: bytes, run: bytes, child: bytes, now: int
+) -> tuple[Reached, ...]:
+    """End a run that another has waited for and does no longer."""
+    if not rows(connection, SQL["is_awaited"], {"workspace": workspace, "run": run, "child": child}):
+        return ()
+    return _cancel(connection, workspace, child, now)
 
 
 def free_place(connection: apsw.Connection, workspace: bytes, run: bytes) -> bool:
@@ -36,14 +74,13 @@ def free_place(connection: apsw.Connection, workspace: bytes, run: bytes) -> boo
     return _unblock_oldest(connection, workspace, found[0][0]) if found else False
 
 
-def fire_timers(connection: apsw.Connection, wanted: tuple[int, int, bytes]) -> list[Fired]:
+def fire_timers(connection: apsw.Connection, wanted: tuple[int, int, bytes]) -> list[Reached]:
     now, limit, timeout_error = wanted
-    fired = []
+    fired: list[Reached] = []
     for workspace, run, path, kind in rows(connection, SQL["due_timers"], {"now": now, "limit": limit}):
         target = {"workspace": workspace, "run": run, "path": path, "kind": kind}
         connection.execute(SQL["drop_timer"], target)
         if kind == "timeout":
-            owners = rows(connection, SQL["get_run"], target)
             end = End(
                 workspace=text(workspace),
                 run=text(run),
@@ -53,11 +90,11 @@ def fire_timers(connection: apsw.Connection, wanted: tuple[int, int, bytes]) -> 
                 record_error=timeout_error,
                 allowed=OPEN,
             )
-            if end_run(connection, end):
-                fired.append(Fired(text(workspace), text(run), text_or_none(owners[0][7]), ended=True))
-        else:
-            for (owner,) in rows(connection, SQL["signal_run"], target):
-                fired.append(Fired(text(workspace), text(run), text_or_none(owner), ended=False))
+            fired += end_run(connection, end)
+            continue
+        if kind == "approval":
+            run_waits.expire(connection, target)
+        fired += signal(connection, workspace, run)
     return fired
 
 
@@ -68,6 +105,7 @@ def delete(connection: apsw.Connection, target: tuple[bytes, bytes]) -> bool:
         return False
     connection.execute(SQL["delete_records"], bindings)
     connection.execute(SQL["delete_payloads"], bindings)
+    run_waits.delete(connection, bindings)
     return True
 
 
@@ -78,6 +116,19 @@ def prune(connection: apsw.Connection, bindings: dict[str, Any]) -> int:
 def forget_keys(connection: apsw.Connection, bindings: dict[str, Any]) -> int:
     connection.execute(SQL["delete_idempotency_keys"], bindings)
     return connection.changes()
+
+
+def _cancel(connection: apsw.Connection, workspace: bytes, run: bytes, now: int) -> tuple[Reached, ...]:
+    end = End(
+        workspace=text(workspace),
+        run=text(run),
+        state=RunState.CANCELLED,
+        now=now,
+        error=None,
+        record_error=CANCELLED,
+        allowed=OPEN,
+    )
+    return end_run(connection, end, told=False)
 
 
 def _unblock_oldest(connection: apsw.Connection, workspace: bytes, workflow: bytes) -> bool:

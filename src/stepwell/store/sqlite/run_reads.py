@@ -11,12 +11,14 @@ from stepwell import ids
 from stepwell.states import FINAL, RecordStatus, RunState, WaitsOn
 from stepwell.store.rows import Loaded, Record, Run, RunFilter, Timer
 from stepwell.store.sql import load as load_sql
+from stepwell.store.sqlite import run_waits
 from stepwell.store.sqlite.codec import key, reference, text, text_or_none, unpack
 from stepwell.store.sqlite.database import rows
 
 SQL = load_sql("runs.sql")
 TRIGGERS = ("api", "manual", "schedule", "webhook")
 _HIGHEST = b"\xff" * 16
+_STATUSES = {str(status): status for status in RecordStatus}
 
 
 def get(connection: apsw.Connection, workspace: str, run: str) -> Run | None:
@@ -60,6 +62,7 @@ def _run(
         parent=text_or_none(row[17]),
         connection=text_or_none(row[18]),
         error=row[19],
+        depth=row[20],
         input=given or b"{}",
         trigger_data=trigger_data,
         output=output,
@@ -72,27 +75,53 @@ def load(connection: apsw.Connection, workspace: str, run_id: str) -> Loaded | N
     if run is None:
         return None
     bindings = {"workspace": key(workspace), "run": key(run_id)}
+
+    def value(column: bytes | None) -> bytes | None:
+        large = column is not None and reference(column) is not None
+        return _value(connection, bindings["workspace"], bindings["run"], column) if large else column
+
     records = tuple(
         Record(
             path=row[0],
             step=row[1],
-            status=RecordStatus(row[2]),
+            status=_STATUSES[row[2]],
             attempt=row[3],
             started_seq=row[4],
             ended_seq=row[5],
             started_at=row[6],
             ended_at=row[7],
             reused=bool(row[8]),
-            input=_value(connection, bindings["workspace"], bindings["run"], row[9]),
-            output=_value(connection, bindings["workspace"], bindings["run"], row[10]),
-            error=_value(connection, bindings["workspace"], bindings["run"], row[11]),
-            attempts=_value(connection, bindings["workspace"], bindings["run"], row[12]),
-            data=_value(connection, bindings["workspace"], bindings["run"], row[13]),
+            input=value(row[9]),
+            output=value(row[10]),
+            error=value(row[11]),
+            attempts=value(row[12]),
+            data=value(row[13]),
         )
         for row in connection.execute(SQL["get_records"], bindings)
     )
+    return _with_signals(connection, bindings, run, records)
+
+
+def look(connection: apsw.Connection, workspace: str, run_id: str) -> Loaded | None:
+    """The same without what is large: values and records."""
+    bindings = {"workspace": key(workspace), "run": key(run_id)}
+    found = rows(connection, SQL["get_listed"], bindings)
+    return _with_signals(connection, bindings, _run(workspace, found[0]), ()) if found else None
+
+
+def _with_signals(
+    connection: apsw.Connection, bindings: dict[str, bytes], run: Run, records: tuple[Record, ...]
+) -> Loaded:
     timers = tuple(Timer(*row) for row in connection.execute(SQL["get_timers"], bindings))
-    return Loaded(run, records, timers)
+    events = run_waits.events(connection, bindings)
+    return Loaded(run, records, timers, events, run_waits.approvals(connection, run.workspace, bindings))
+
+
+def with_input(connection: apsw.Connection, workspace: str, run: bytes) -> Run:
+    """A run that exists, as lists show it, and its input."""
+    bindings = {"workspace": key(workspace), "run": run}
+    given = _value(connection, bindings["workspace"], run, rows(connection, SQL["get_input"], bindings)[0][0])
+    return _run(workspace, rows(connection, SQL["get_listed"], bindings)[0], given)
 
 
 def page(connection: apsw.Connection, wanted: RunFilter) -> list[Run]:

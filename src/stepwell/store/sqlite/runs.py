@@ -7,9 +7,9 @@ import apsw
 
 from stepwell import ids
 from stepwell.states import RecordStatus, RunState
-from stepwell.store.rows import Claim, Commit, Committed, End, Fired, Loaded, NewRun, Record, Run, RunFilter, Started
+from stepwell.store.rows import Claim, Commit, Committed, End, Loaded, NewRun, Reached, Record, Run, RunFilter, Started
 from stepwell.store.sql import load
-from stepwell.store.sqlite import codec, run_ends, run_reads
+from stepwell.store.sqlite import codec, run_ends, run_reads, run_waits
 from stepwell.store.sqlite.codec import Payload, key, key_or_none, pack, text
 from stepwell.store.sqlite.database import Database, rows
 
@@ -32,7 +32,7 @@ class SqliteRuns:
         size = 500 + sum(300 + len(r.input or b"") + len(r.output or b"") for r in commit.records)
         return await self._database.write(_commit, commit, guarded=False, size=size)
 
-    async def end(self, end: End) -> bool:
+    async def end(self, end: End) -> tuple[Reached, ...]:
         return await self._database.write(run_ends.end_run, end)
 
     async def delete(self, workspace: str, run: str) -> bool:
@@ -52,7 +52,7 @@ class SqliteRuns:
     async def release_owned(self, owner: str) -> int:
         return await self._database.write(_release_owned, {"owner": key(owner)})
 
-    async def fire_timers(self, now: int, limit: int, timeout_error: bytes) -> list[Fired]:
+    async def fire_timers(self, now: int, limit: int, timeout_error: bytes) -> list[Reached]:
         return await self._database.write(run_ends.fire_timers, (now, limit, timeout_error))
 
     async def prune(self, workspace: str, before: str, limit: int) -> int:
@@ -88,6 +88,9 @@ class SqliteRuns:
 
     async def load(self, workspace: str, run: str) -> Loaded | None:
         return self._database.snapshot(lambda connection: run_reads.load(connection, workspace, run))
+
+    async def look(self, workspace: str, run: str) -> Loaded | None:
+        return self._database.snapshot(lambda connection: run_reads.look(connection, workspace, run))
 
     async def state(self, workspace: str, run: str) -> tuple[RunState, int, int, int] | None:
         found = self._database.read(SQL["get_state"], {"workspace": key(workspace), "run": key(run)})
@@ -131,6 +134,8 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
         run.attempt,
         key_or_none(run.restarted_from),
         key_or_none(run.parent),
+        run.awaited,
+        run.depth,
         key_or_none(run.connection),
         pack(run.input, payloads),
         pack(run.trigger_data, payloads),
@@ -159,22 +164,38 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
         if not finished:
             return Committed(applied=False)
         _put_records(connection, workspace, run, commit.records, payloads)
-        connection.execute(SQL["drop_timers"], {"workspace": workspace, "run": run})
-        limited = bool(finished[0][0])
-        return Committed(applied=True, unblocked=limited and run_ends.free_place(connection, workspace, run))
+        limited, parent = finished[0]
+        others = run_ends.settle(connection, workspace, run, commit.ended_at)
+        if parent is not None:
+            others += run_ends.signal(connection, workspace, parent)
+        unblocked = bool(limited) and run_ends.free_place(connection, workspace, run)
+        return Committed(applied=True, unblocked=unblocked, reached=tuple(others))
     if commit.suspend_at is not None:
         row |= {"signals": commit.suspend_at, "waits_on": commit.waits_on}
-        connection.execute(SQL["suspend_run"], row)
+        advanced = rows(connection, SQL["suspend_run"], row)
     else:
-        row["progress"] = any(record.status is not RecordStatus.RUNNING for record in commit.records)
-        connection.execute(SQL["advance_run"], row)
-    if not connection.changes():
+        row["progress"] = commit.rests or any(r.status is not RecordStatus.RUNNING for r in commit.records)
+        advanced = rows(connection, SQL["advance_run"], row)
+    if not advanced:
         return Committed(applied=False)
     _put_records(connection, workspace, run, commit.records, payloads)
+    if commit.closed:  # before what is set anew for the same paths
+        run_waits.close(connection, workspace, run, commit.closed)
     for timer in commit.timers:
         bindings = {"workspace": workspace, "run": run, "path": timer.path, "kind": timer.kind, "due": timer.due}
         connection.execute(SQL["put_timer"], bindings)
-    return Committed(applied=True)
+    if commit.waits or commit.approvals or commit.taken:
+        run_waits.put(connection, workspace, run, commit)
+    reached: list[Reached] = []
+    for child in commit.cancels:
+        reached += run_ends.cancel_awaited(connection, workspace, run, key(child), _time(commit))
+    return Committed(applied=True, signals=advanced[0][0], reached=tuple(reached))
+
+
+def _time(commit: Commit) -> int:
+    """When a commit was made, as its newest record tells."""
+    times = [record.ended_at or record.started_at or 0 for record in commit.records]
+    return max(times, default=commit.started_at or 0)
 
 
 def _put_records(

@@ -43,6 +43,14 @@ def run_id(text: str) -> str:
     return found
 
 
+def approval_id(text: str) -> str:
+    """An approval's id without its prefix. Raises NotFound if it is malformed."""
+    found = ids.parse(text.removeprefix("apr_"))
+    if found is None:
+        raise NotFound("Approval not found")
+    return found
+
+
 def prefixed(prefix: str, id: str | None) -> str | None:
     """An id as it is shown."""
     return None if id is None else f"{prefix}_{id}"

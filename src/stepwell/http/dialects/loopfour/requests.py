@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from stepwell.http.dialects.loopfour.wire import ConnectionStatus, TriggerType, Wire, WorkflowStatus
+from stepwell.http.dialects.loopfour.wire import ApprovalStatus, ConnectionStatus, TriggerType, Wire, WorkflowStatus
 from stepwell.values import Json
 
 Limit = Annotated[int, Meta(ge=1, le=100, description="Items a page.")]
@@ -13,6 +13,8 @@ Name = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"\S")]
 Slug = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
 IdempotencyKey = Annotated[str, Meta(min_length=1, max_length=255)]
 Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Comment = Annotated[str, Meta(max_length=2000)]
+EventType = Annotated[str, Meta(min_length=1, max_length=255)]
 VersionWanted = Annotated[int, Meta(ge=1, le=2**53)] | Literal["latest"]
 Mode = Literal["live", "simulator"]
 Object = dict[str, Any]
@@ -59,6 +61,20 @@ class ConnectionsQuery(Wire):
     cursor: Cursor | None = None
 
 
+class ApprovalsQuery(Wire):
+    """Filters of the list of approvals."""
+
+    status: ApprovalStatus | None = None
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class TokenQuery(Wire):
+    """The token of a link."""
+
+    token: str = ""
+
+
 class NextQuery(Wire):
     """How many firings of a schedule to tell."""
 
@@ -90,17 +106,46 @@ class BatchBody(Wire):
 
 
 class RetryBody(Wire):
-    """Which version to go on with: that of the original if absent."""
+    """Which version to go on with: that of the original if absent. `preview` only tells what would happen."""
 
     version: VersionWanted | None = None
+    preview: bool = False
 
 
 class RestartBody(Wire):
-    """Where to go on, and what to change of the input."""
+    """Where to go on, and what to change of the input. `preview` only tells what would happen."""
 
     from_step_id: Annotated[str, Meta(min_length=1)]
     override_input: Object | None = None
     version: VersionWanted | None = None
+    preview: bool = False
+
+
+class DecisionBody(Wire):
+    """A decision in the name of an approver; the key's name stands for who decided if there is none."""
+
+    comment: Comment | None = None
+    approver: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class LinkDecision(Wire):
+    """A decision by a link."""
+
+    decision: Literal["approve", "reject"]
+    comment: Comment | None = None
+
+
+class EventBody(Wire):
+    """An event for a run."""
+
+    type: EventType
+    payload: Json = {}
+
+
+class BroadcastBody(EventBody):
+    """An event for the runs that pass a filter, or that wait for its type if there is none."""
+
+    match: Object | None = None
 
 
 class CanvasBody(Wire):

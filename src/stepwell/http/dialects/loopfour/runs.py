@@ -64,14 +64,20 @@ async def cancel_run(call: Call[None, None]) -> Response:
 
 async def retry_run(call: Call[None, requests.RetryBody]) -> Response:
     """POST /runs/{id}/retry."""
-    restarted = await call.core.runs.retry(call.workspace, run_id(call.params["id"]), call.body.version)
+    run, version = run_id(call.params["id"]), call.body.version
+    if call.body.preview:
+        return success(show.preview(await call.core.runs.preview_retry(call.workspace, run, version)))
+    restarted = await call.core.runs.retry(call.workspace, run, version)
     return _restarted(restarted)
 
 
 async def restart_run(call: Call[None, requests.RestartBody]) -> Response:
     """POST /runs/{id}/restart."""
     body, run = call.body, run_id(call.params["id"])
-    restarted = await call.core.runs.restart(call.workspace, run, body.from_step_id, body.override_input, body.version)
+    wanted = (call.workspace, run, body.from_step_id, body.override_input, body.version)
+    if body.preview:
+        return success(show.preview(await call.core.runs.preview_restart(*wanted)))
+    restarted = await call.core.runs.restart(*wanted)
     return _restarted(restarted)
 
 
@@ -101,7 +107,7 @@ def _restarted(restarted: Restarted) -> Response:
         original_run_id=f"run_{restarted.original}",
         new_run_id=f"run_{restarted.new}",
         workflow_id=f"wf_{restarted.workflow}",
-        restart_from_step_id=restarted.from_step,
+        restart_from_step_id=None if restarted.from_step is None else show.shown_path(restarted.from_step),
         status="pending",
         created_at=created(restarted.new),
     )
@@ -202,7 +208,7 @@ ROUTES: Sequence[Route] = (
         scope="workflows:execute",
         rate=Rate.EXECUTE,
         summary="Go on with a failed run from its first failed step, as a new run",
-        answers=(Answer(status=202, data=wire.Restarted),),
+        answers=(Answer(status=202, data=wire.Restarted), Answer(status=200, data=wire.RestartPreview)),
         body=requests.RetryBody,
         errors=("NOT_FOUND", "VALIDATION_ERROR", "INVALID_STATE", "INVALID_STATUS", "INVALID_STEP"),
         exists=run_exists,
@@ -215,7 +221,7 @@ ROUTES: Sequence[Route] = (
         scope="workflows:execute",
         rate=Rate.EXECUTE,
         summary="Go on with an ended run from a named step, as a new run",
-        answers=(Answer(status=202, data=wire.Restarted),),
+        answers=(Answer(status=202, data=wire.Restarted), Answer(status=200, data=wire.RestartPreview)),
         body=requests.RestartBody,
         errors=("NOT_FOUND", "VALIDATION_ERROR", "INVALID_STATE", "INVALID_STATUS", "INVALID_STEP"),
         exists=run_exists,

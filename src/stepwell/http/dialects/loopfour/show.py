@@ -1,14 +1,16 @@
 """A run as the dialect shows it: the core's read model, renamed. Source: LoopFour contract 5.1-5.4."""
 
-from typing import Any
+from typing import Any, cast
 
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 
-from stepwell.core import Failure, RunView, StepView, failure
+from stepwell import values
+from stepwell.clock import iso
+from stepwell.core import Failure, Preview, PreviewStep, RunView, StepView, failure
 from stepwell.http.dialects.loopfour import wire
 from stepwell.http.dialects.loopfour.names import STATUS, created, prefixed, suspend_reason, time
 from stepwell.states import RecordStatus
-from stepwell.store import Run
+from stepwell.store import Approval, Run
 
 _STEP_STATUS: dict[RecordStatus, wire.StepStatus] = {
     RecordStatus.RUNNING: "running",
@@ -73,9 +75,52 @@ def step_result(step: StepView) -> wire.StepResult:
         output=step.output,
         attempt=step.attempt,
         error=UNSET if step.error is None else _step_failure(step.error),
-        path=UNSET if step.path == step.step else step.path,
+        path=step.path if in_turn(step.path) else UNSET,
         reused=True if step.reused else UNSET,
     )
+
+
+def approval(row: Approval) -> wire.ApprovalItem:
+    """A decision that a run waits for."""
+    return wire.ApprovalItem(
+        id=f"apr_{row.id}",
+        run_id=f"run_{row.run}",
+        workflow_id=f"wf_{row.workflow}",
+        step_id=row.step,
+        status=cast(wire.ApprovalStatus, row.status),
+        reason=row.reason,
+        context=Raw(b"null" if row.context is None else row.context),
+        approvers=list(row.approvers),
+        require_all=row.require_all,
+        decisions=[wire.DecisionItem(**{**each, "at": iso(each["at"])}) for each in values.decode(row.decisions)],
+        expires_at=time(row.expires_at),
+        created_at=created(row.id),
+    )
+
+
+def in_turn(path: str) -> bool:
+    """Whether a path stands inside a turn of a loop or of a parallel; only there an id alone does not tell it."""
+    return "[" in path
+
+
+def shown_path(path: str) -> str:
+    """How clients name a path: by the step's id where that tells it."""
+    return path if in_turn(path) else path.rpartition(".")[2]
+
+
+def preview(found: Preview) -> wire.RestartPreview:
+    """What a retry or restart would do."""
+    return wire.RestartPreview(
+        restart_from_step_id=None if found.from_step is None else shown_path(found.from_step),
+        workflow_version=found.version,
+        reused=[_previewed(step) for step in found.reused],
+        would_run=[_previewed(step) for step in found.runs],
+    )
+
+
+def _previewed(step: PreviewStep) -> wire.PreviewedStep:
+    path = step.path if in_turn(step.path) else UNSET
+    return wire.PreviewedStep(step_id=step.step, path=path, type=step.type, side_effects=step.effects)
 
 
 def _fields(view: RunView) -> dict[str, Any]:
@@ -100,11 +145,12 @@ def _fields(view: RunView) -> dict[str, Any]:
         "duration_ms": _duration(run.started_at, run.ended_at),
         "error": _run_failure(view.error),
         "created_at": created(run.id),
+        "waiting_for": UNSET if run.state.final else view.waiting_for,
     }
 
 
 def _state(step: StepView) -> wire.StepState:
-    return wire.StepState(id=step.path, status=_STEP_STATUS[step.status], output=step.output)
+    return wire.StepState(id=shown_path(step.path), status=_STEP_STATUS[step.status], output=step.output)
 
 
 def _entry(step: StepView) -> wire.LogEntry:
@@ -127,9 +173,10 @@ def _entry(step: StepView) -> wire.LogEntry:
         output=step.output,
         error=None if step.error is None else _step_failure(step.error),
         attempt=step.attempt,
-        path=UNSET if step.path == step.step else step.path,
+        path=step.path if in_turn(step.path) else UNSET,
         reused=True if step.reused else UNSET,
         attempts=attempts or UNSET,
+        logs=list(step.logs) or UNSET,
     )
 
 

@@ -12,6 +12,7 @@ RunStatus = Literal["pending", "running", "suspended", "completed", "failed", "t
 StepStatus = Literal["running", "waiting", "completed", "failed", "skipped"]
 WorkflowStatus = Literal["draft", "active", "paused", "archived"]
 TriggerType = Literal["api", "webhook", "schedule", "manual"]
+ApprovalStatus = Literal["pending", "approved", "rejected", "expired", "cancelled"]
 ConnectionStatus = Literal["active", "pending", "error", "expired", "disconnected"]
 ResultStatus = Annotated[str, Meta(extra_json_schema={"enum": ["running", "waiting", "success", "error", "skipped"]})]
 
@@ -105,6 +106,7 @@ class LogEntry(Wire):
     path: str | UnsetType = UNSET
     reused: bool | UnsetType = UNSET
     attempts: list[AttemptEntry] | UnsetType = UNSET
+    logs: list[str] | UnsetType = UNSET
 
 
 class RunDetail(Wire):
@@ -129,9 +131,10 @@ class RunDetail(Wire):
     duration_ms: int | None
     error: RunFailure | None
     created_at: str
+    waiting_for: str | None | UnsetType = UNSET
 
 
-class SyncRun(RunDetail):
+class SyncRun(RunDetail, kw_only=True):
     """A run that ended while its start waited."""
 
     run_id: str
@@ -199,11 +202,72 @@ class Restarted(Wire):
     created_at: str
 
 
+class PreviewedStep(Wire):
+    """A step as a restart would treat it. `path` is there inside turns, where `[*]` stands for turns to come."""
+
+    step_id: str
+    type: str
+    side_effects: bool
+    path: str | UnsetType = UNSET
+
+
+class RestartPreview(Wire):
+    """What a retry or restart would keep and run; nothing was changed."""
+
+    restart_from_step_id: str | None
+    workflow_version: int
+    reused: list[PreviewedStep]
+    would_run: list[PreviewedStep]
+
+
 class Deleted(Wire):
     """Something is gone."""
 
     id: str
     deleted: bool = True
+
+
+class Held(Wire):
+    """The answer to a pause or resume."""
+
+    id: str
+    status: RunStatus
+
+
+class EventAccepted(Wire):
+    """The answer to an event; `delivered` is how many runs have it."""
+
+    event_id: str
+    delivered: int
+
+
+# -- approvals
+
+
+class DecisionItem(Wire):
+    """What somebody decided."""
+
+    approver: str
+    decision: Literal["approve", "reject"]
+    comment: str | None
+    at: str
+
+
+class ApprovalItem(Wire):
+    """A decision that a run waits for, or has waited for."""
+
+    id: str
+    run_id: str
+    workflow_id: str
+    step_id: str
+    status: ApprovalStatus
+    reason: str
+    context: Raw
+    approvers: list[str]
+    require_all: bool
+    decisions: list[DecisionItem]
+    expires_at: str | None
+    created_at: str
 
 
 # -- workflows

@@ -1,0 +1,195 @@
+"""Steps that wait: for a time, an event, a decision, or the end of another run."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, cast
+
+from stepwell import values
+from stepwell.definitions import Kind, Step
+from stepwell.engine.gear import Gear
+from stepwell.engine.journal import Journal, encode_config, encode_output
+from stepwell.engine.outcomes import Recorder
+from stepwell.errors import StepError
+from stepwell.states import RecordStatus, RunState, WaitsOn
+from stepwell.steps import ApprovalProgram, ApprovalStep, SubworkflowStep, WaitForEventStep, WaitType
+from stepwell.store import Approval, Record, RunEvent
+from stepwell.values import Json
+
+Scope: TypeAlias = dict[str, Any]
+
+RECHECK_MS = 1000  # how often the end of a run that another run started is looked for
+
+
+class Waits:
+    """The waiting steps of one walk. Each verb gives the final record, or None if the step still waits."""
+
+    def __init__(self, journal: Journal, gear: Gear, recorder: Recorder) -> None:
+        self._journal = journal
+        self._gear = gear
+        self._recorder = recorder
+        self._kinds: dict[Kind, Callable[[Step, str, Record | None, Scope, int], Awaitable[Record | None]]] = {
+            Kind.WAIT: self._time,
+            Kind.EVENT: self._event,
+            Kind.APPROVAL: self._approval,
+            Kind.CHILD: self._child,
+        }
+
+    async def advance(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
+        """Begin to wait, or see whether the wait is over.
+
+        Raises:
+            Refused, StoreUnavailable.
+        """
+        try:
+            return await self._kinds[step.type.kind](step, path, record, scope, now)
+        except StepError as error:
+            return self._recorder.fail(step, path, self._gear.clock.now_ms(), error.as_json())
+
+    def _begin(self, step: Step, path: str, now: int, config: Json, data: dict[str, Json]) -> Record:
+        raw = encode_config(config)
+        more = {"input": raw, "data": values.encode(data)}
+        return self._journal.write(path, step.id, RecordStatus.WAITING, now, **more)
+
+    def _update(self, record: Record, now: int, **data: Json) -> Record:
+        changed = values.encode({**(self._journal.value(record.data) or {}), **data})
+        return self._journal.write(record.path, record.step, RecordStatus.WAITING, now, data=changed)
+
+    def _done(self, step: Step, path: str, now: int, output: Json) -> Record:
+        raw = encode_output(output, self._gear.limits.step_output_bytes)
+        return self._recorder.succeed(step, path, now, raw)
+
+    async def _time(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
+        waiting = cast(WaitType, step.type)
+        if record is None:
+            config, due = waiting.begin(step.program, scope, now)
+            record = self._begin(step, path, now, config, {"due": due})
+            if due > now:
+                self._journal.set_timer(path, "wait", due)
+        if self._journal.waits(path, "wait"):
+            self._journal.wait(path, WaitsOn.TIMER)
+            return None
+        config = self._journal.value(record.input)
+        return self._done(step, path, now, waiting.finish(config, record.started_at or now, now))
+
+    async def _event(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
+        waiting = cast(WaitForEventStep, step.type)
+        if record is None:
+            config, type, timeout_ms = waiting.begin(step.program, scope)
+            due = None if timeout_ms is None else now + timeout_ms
+            record = self._begin(step, path, now, config, {"event": type, "due": due})
+            self._journal.expect(path, type)
+            if due is not None:
+                self._journal.set_timer(path, "event", due)
+        config, data = self._journal.value(record.input), self._journal.value(record.data)
+        wanted = waiting.filter(config)
+
+        def fits(event: RunEvent) -> bool:
+            return wanted is None or wanted.matches(values.decode(event.payload))
+
+        event = self._journal.take(data["event"], fits)
+        if event is not None:
+            payload = values.decode(event.payload)
+            return self._done(step, path, now, waiting.received(event.type, payload, event.id, event.received_at))
+        if data["due"] is not None and not self._journal.waits(path, "event"):
+            return self._done(step, path, now, waiting.timed_out(step.program, data["event"]))
+        self._journal.wait(path, WaitsOn.EVENT)
+        return None
+
+    async def _approval(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
+        asking = cast(ApprovalStep, step.type)
+        program: ApprovalProgram = step.program
+        if record is None:
+            record = self._ask(step, path, scope, now)
+        config, data = self._journal.value(record.input), self._journal.value(record.data)
+        approval = self._journal.approval(path)
+        if approval is not None and approval.status != "pending":
+            decisions = values.decode(approval.decisions)
+            return self._done(step, path, now, asking.decided(program, approval.status, decisions, now))
+        wish = asking.wish(config)
+        self._journal.wait(path, WaitsOn.APPROVAL)
+        if approval is None:
+            return None
+        if not data.get("told"):
+            await self._journal.flush()
+            await self._gear.environment.notify(approval, wish, wish.approvers, escalated=False)
+            self._update(record, now, told=True)
+        elif wish.escalate_to and not data.get("escalated") and not self._journal.waits(path, "escalate"):
+            await self._gear.environment.notify(approval, wish, wish.escalate_to, escalated=True)
+            self._update(record, now, escalated=True)
+        return None
+
+    def _ask(self, step: Step, path: str, scope: Scope, now: int) -> Record:
+        asking = cast(ApprovalStep, step.type)
+        config = asking.resolve(step.program, scope)
+        wish = asking.wish(config)
+        run, id = self._journal.run, self._gear.ids.new()
+        link = self._gear.environment.approval_link
+        due = now + wish.timeout_ms
+        record = self._begin(step, path, now, config, {"approval": id, "due": due})
+        self._journal.ask(
+            Approval(
+                workspace=run.workspace,
+                id=id,
+                run=run.id,
+                workflow=run.workflow,
+                path=path,
+                step=step.id,
+                status="pending",
+                reason=wish.reason,
+                approvers=wish.approvers,
+                require_all=wish.require_all,
+                context=None if wish.context is None else values.encode(wish.context),
+                tokens=tuple((approver, link(id, approver)[1]) for approver in wish.approvers),
+                expires_at=due,
+            )
+        )
+        self._journal.set_timer(path, "approval", due)
+        if wish.escalate_to:
+            self._journal.set_timer(path, "escalate", now + wish.timeout_ms // 2)
+        return record
+
+    async def _child(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
+        starting = cast(SubworkflowStep, step.type)
+        if record is None:
+            config = starting.resolve(step.program, scope)
+            wish = starting.wish(config)
+            record = self._begin(step, path, now, config, {"awaited": wish.wait})
+            if wish.timeout_ms is not None and wish.wait:
+                self._journal.set_timer(path, "child", now + wish.timeout_ms)
+        config, data = self._journal.value(record.input), self._journal.value(record.data)
+        wish = starting.wish(config)
+        if "child" not in data:
+            await self._journal.flush()
+            child, reused = await self._gear.environment.start_child(self._journal.run, path, wish)
+            data = {**data, "child": child, "reused": reused}
+            record = self._update(record, now, child=child, reused=reused)
+        child, reused = data["child"], data["reused"]
+        output = {"result": None, "runId": f"run_{child}", "status": "pending", "durationMs": 0}
+        output["reusedExistingRun"] = reused
+        if not wish.wait:
+            return self._done(step, path, now, output)
+        end = await self._gear.environment.child_end(self._journal.run.workspace, child)
+        now = self._gear.clock.now_ms()
+        if end is None:
+            self._wait_for_child(path, wish.timeout_ms, child, reused, now)
+            return None
+        if end.state is not RunState.COMPLETED:
+            raise _failed(child, end.state, self._journal.value(end.error))
+        output |= {"result": self._journal.value(end.output), "status": "completed", "durationMs": end.duration_ms}
+        return self._done(step, path, now, output)
+
+    def _wait_for_child(self, path: str, timeout_ms: int | None, child: str, reused: bool, now: int) -> None:
+        if timeout_ms is not None and not self._journal.waits(path, "child"):
+            if not reused:
+                self._journal.cancel_child(child)
+            raise StepError(f"The run run_{child} did not end in time", kind="timeout", outcome_unknown=True)
+        if reused and not self._journal.waits(path, "recheck"):
+            self._journal.set_timer(path, "recheck", now + RECHECK_MS)  # it tells its own parent, not this run
+        self._journal.wait(path, WaitsOn.CHILD)
+
+
+def _failed(child: str, state: RunState, error: Json) -> StepError:
+    cause = f": {error['message']}" if isinstance(error, dict) else ""
+    details: dict[str, Json] = {"runId": f"run_{child}", "status": str(state)}
+    if isinstance(error, dict):
+        details["error"] = {name: error[name] for name in ("code", "message", "stepId") if name in error}
+    return StepError(f"The run run_{child} ended {state}{cause}", code="SUBWORKFLOW_FAILED", details=details)

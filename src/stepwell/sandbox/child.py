@@ -1,0 +1,346 @@
+"""The program of a child process: runs scripts in one engine, one after the other, and answers on the socket at fd 0.
+
+It is started by its path and imports nothing of Stepwell, so that a child is small, starts fast and holds nothing worth
+stealing. A frame is two lengths (32 bits, big endian), a JSON object and the text of a value.
+"""
+
+import asyncio
+import ctypes
+import importlib
+import json
+import re
+import resource
+import secrets
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+MIB = 1024 * 1024
+MEMORY = 128 * MIB
+DATA = 1024 * MIB  # until the engine stands: V8 alone takes over 530 of address space
+LOG_CHARS = 64 * 1024
+STOCK = 8  # isolates kept ready: making one takes longer than most scripts
+CPU_GRACE_S = 5
+PIECE = 64 * 1024  # longer results go in pieces, none of which holds up the server's loop when it is read
+
+HARNESS = r"""
+(function () {
+  'use strict';
+  const { parse, stringify } = JSON, text = String, Plain = Function, Later = (async () => {}).constructor;
+  const cut = Function.prototype.call.bind(String.prototype.slice);
+  const then = Function.prototype.call.bind(Promise.prototype.then);
+  const resolve = Promise.resolve.bind(Promise), MOST = @LOG_CHARS@;
+  let logs = '', answer = '', limit = 0;
+  const shown = (value) => {
+    if (typeof value === 'string') return value;
+    try {
+      const json = value instanceof Error ? undefined : stringify(value);
+      return json === undefined ? text(value) : json;
+    } catch (error) { return '[object]'; }
+  };
+  const print = (...values) => {
+    let line = '';
+    for (let i = 0; i < values.length && line.length < MOST; i++) line += (i ? ' ' : '') + shown(values[i]);
+    if (logs.length < MOST) logs += cut(line, 0, MOST - logs.length) + '\n';
+  };
+  const settle = (value) => {
+    let json;
+    try {
+      json = value === undefined ? 'null' : stringify(value);
+    } catch (error) { answer = 'n' + cut(text(error), 0, 500); return; }
+    answer = typeof json !== 'string' ? 'n' + typeof value : json.length > limit ? 'b' : 'v' + json;
+  };
+  const fail = (error) => {
+    try {
+      const told = error instanceof Error ? text(error) : 'Uncaught ' + shown(error);
+      answer = 'e' + stringify([cut(told, 0, 1900), cut(text(error?.stack ?? ''), 0, 4000)]);
+    } catch (other) { answer = 'e' + stringify(['The script threw something that cannot be shown', '']); }
+  };
+  const told = () => answer === '' ? '' : stringify(logs) + '\n' + answer;
+  globalThis.console = { log: print, info: print, warn: print, error: print, debug: print };
+  return function stepwell(code, input, most) {
+    if (code === undefined) return told();
+    limit = most;
+    try {
+      let body;
+      try { body = new Plain('input', code); } catch (error) { body = new Later('input', code); }
+      const value = body(parse(input));
+      if (value !== null && typeof value === 'object' && typeof value.then === 'function') {
+        then(resolve(value), settle, fail);
+      } else settle(value);
+    } catch (error) { fail(error); }
+    return told();
+  };
+})()
+""".replace("@LOG_CHARS@", str(LOG_CHARS))
+
+_FRAME = re.compile(r"eval at stepwell \(.*<anonymous>:(\d+):\d+\)$")
+_TEXTS = re.compile(
+    r"""#[^\n]*|'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""", re.DOTALL
+)
+
+Answer = tuple[dict[str, Any], str]
+
+
+class Engine(Protocol):
+    """What runs scripts."""
+
+    pids: tuple[int, ...]  # processes of its own
+
+    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
+        """The answer to a script: `status` ok, error, memory, large or invalid, and what belongs to it."""
+        ...
+
+    def rest(self, has_work: Any) -> None:
+        """Prepare for the next script until there is one."""
+        ...
+
+
+class V8:
+    """JavaScript. Each script gets an isolate of its own, made while nothing else is to be done."""
+
+    pids: tuple[int, ...] = ()
+
+    def __init__(self) -> None:
+        self._racer = importlib.import_module("py_mini_racer")
+        self._racer.init_mini_racer()
+        self._stock: list[tuple[Any, Any]] = []
+        self._used: list[Any] = []
+
+    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
+        owner, call = self._stock.pop() if self._stock else self._make()
+        self._used.append(owner)
+        try:
+            told = call(code, input, max_bytes)
+            pause = 0.0002
+            while told == "":  # a promise that a timer may still settle; the parent sees to the time
+                time.sleep(pause)
+                pause = min(pause * 2, 0.01)
+                told = call()
+        except self._racer.JSOOMException:
+            return {"status": "memory"}, ""
+        except self._racer.JSEvalException as error:
+            return {"status": "error", "message": str(error).partition("\n")[0][:1900]}, ""
+        logs, _, answer = told.partition("\n")
+        return _judged(answer[:1], answer[1:], json.loads(logs), max_bytes)
+
+    def rest(self, has_work: Any) -> None:
+        while self._used and not has_work():
+            self._used.pop().__exit__(None, None, None)
+        while len(self._stock) < STOCK and not has_work():
+            self._stock.append(self._make())
+
+    def _make(self) -> tuple[Any, Any]:
+        owner = self._racer.mini_racer()
+        racer = owner.__enter__()
+        racer.set_hard_memory_limit(MEMORY)
+        return owner, racer.eval(HARNESS)
+
+
+def _judged(tag: str, rest: str, logs: str, max_bytes: int) -> Answer:
+    if tag == "v":
+        return _sized({"status": "ok", "logs": logs}, rest, max_bytes)
+    if tag == "b":
+        return {"status": "large", "logs": logs}, ""
+    if tag == "n":
+        return {"status": "invalid", "message": rest[:500], "logs": logs}, ""
+    message, stack = json.loads(rest)
+    lines = (_FRAME.search(line) for line in stack.split("\n"))
+    line = next((int(found[1]) - 2 for found in lines if found), None)  # two lines stand before the body
+    return {"status": "error", "message": message, "line": line, "logs": logs}, ""
+
+
+class Monty:
+    """Python. The interpreter is a process of its own below this one; each script gets a fresh session."""
+
+    def __init__(self) -> None:
+        self._monty = importlib.import_module("pydantic_monty")
+        self._pool = self._monty.Monty(max_processes=1).__enter__()
+        with self._pool.checkout() as session:
+            self.pids: tuple[int, ...] = (session.worker_pid,)
+
+    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
+        logs: list[str] = []
+        left = LOG_CHARS
+
+        def printed(stream: str, text: str) -> None:
+            nonlocal left
+            logs.append(text[:left])
+            left -= len(logs[-1])
+
+        name = f"_{secrets.token_hex(6)}"
+        limits = {"max_memory": MEMORY, "max_feed_duration_secs": timeout_s + 2}  # the parent ends it before that
+        try:
+            with self._pool.checkout(limits=limits, script_name="script.py") as session:
+                source = wrapped(code, name, max_bytes)
+                result = session.feed_run(source, inputs={f"{name}t": input}, print_callback=printed)
+            if not isinstance(result, str):
+                return {"status": "large", "logs": "".join(logs)}, ""
+            return _sized({"status": "ok", "logs": "".join(logs)}, result, max_bytes)
+        except self._monty.MontyCrashedError as error:
+            return {"status": "crashed", "message": str(error)[:500], "logs": "".join(logs)}, ""
+        except (self._monty.MontySyntaxError, self._monty.MontyRuntimeError) as error:
+            return self._failure(error, code, name, "".join(logs)), ""
+
+    def rest(self, has_work: Any) -> None:
+        """Nothing to prepare: the pool does it."""
+
+    def _failure(self, error: Any, code: str, name: str, logs: str) -> dict[str, Any]:
+        kind = type(error.exception()).__name__
+        if kind == "MemoryError":
+            return {"status": "memory", "logs": logs}
+        message = error.display("type-msg").replace(name, "")[:1900]
+        lines = [frame.line - 3 for frame in error.traceback()]  # three lines stand before the body
+        inside = [line for line in lines if 1 <= line <= code.count("\n") + 1]
+        if not inside and kind in ("TypeError", "ValueError"):  # raised while the result was written as JSON
+            return {"status": "invalid", "message": message, "logs": logs}
+        return {"status": "error", "message": message, "line": inside[-1] if inside else None, "logs": logs}
+
+
+def wrapped(code: str, name: str, max_bytes: int) -> str:
+    """The function body as a module whose last expression is the result as JSON, None if that is too long."""
+    return (
+        f"import json as {name}j\ndef script(input):\n    pass\n{indented(code)}\n"
+        f"{name}o = {name}j.dumps(script({name}j.loads({name}t)), ensure_ascii=False)\n"
+        f"({name}o if len({name}o) <= {max_bytes} else None)"
+    )
+
+
+def indented(code: str) -> str:
+    """The code one level deeper, lines that begin inside a text left as they are."""
+    code = code.replace("\r\n", "\n").replace("\r", "\n")
+    parts = []
+    end = 0
+    for start, stop in _inside_texts(code):
+        parts.append(code[end:start].replace("\n", "\n    "))
+        parts.append(code[start:stop])
+        end = stop
+    parts.append(code[end:].replace("\n", "\n    "))
+    return "    " + "".join(parts)
+
+
+def _inside_texts(code: str) -> Iterator[tuple[int, int]]:
+    return ((found.start(), found.end()) for found in _TEXTS.finditer(code) if "\n" in found[0])
+
+
+def _sized(meta: dict[str, Any], result: str, max_bytes: int) -> Answer:
+    size = len(result) if result.isascii() else len(result.encode(errors="replace"))
+    return ({**meta, "status": "large"}, "") if size > max_bytes else (meta, result)
+
+
+ENGINES: Final[dict[str, type[V8] | type[Monty]]] = {"javascript": V8, "python": Monty}
+
+
+def confine() -> None:
+    """Give up what no script needs, before any is read."""
+    for limit, most in (
+        (resource.RLIMIT_DATA, DATA),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(38, 1, 0, 0, 0)  # PR_SET_NO_NEW_PRIVS
+        libc.prctl(1, signal.SIGKILL, 0, 0, 0)  # PR_SET_PDEATHSIG: never outlive the server
+
+
+def allow_memory(pids: tuple[int, ...]) -> None:
+    """Bound each process to what its engine has taken and twice a script's memory: the parent, who looks at what is
+    resident, comes first; this holds what grows faster than it looks."""
+    for pid in pids:
+        with open(f"/proc/{pid or 'self'}/status") as file:
+            taken = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))
+        resource.prlimit(pid, resource.RLIMIT_DATA, (taken + 2 * MEMORY, DATA))
+
+
+def allow_cpu(pids: tuple[int, ...], seconds: float) -> None:
+    """Let each process use that much more processor time, and die after it even if no parent is left to see to it."""
+    for pid in pids:
+        used = cpu_seconds(pid)
+        resource.prlimit(pid, resource.RLIMIT_CPU, (int(used + seconds) + CPU_GRACE_S, resource.RLIM_INFINITY))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used."""
+    if not pid:
+        return time.process_time()
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+async def serve(language: str) -> None:
+    """Answer until the socket is closed. Nothing is awaited: V8's binding wants to be called inside a loop."""
+    link = socket.socket(fileno=0)
+    engine = ENGINES[language]()
+    reader = link.makefile("rb")
+    waiting = select.poll()
+    waiting.register(link, select.POLLIN)
+    idle = lambda: bool(waiting.poll(0))  # noqa: E731
+    engine.rest(idle)
+    if sys.platform == "linux":
+        allow_memory((0, *engine.pids))
+    send(link, {"pids": engine.pids}, "")
+    while header := reader.read(8):
+        meta_length, text_length = struct.unpack(">II", header)
+        meta = json.loads(reader.read(meta_length))
+        text = reader.read(text_length).decode()
+        timeout_s = meta["timeoutMs"] / 1000
+        if sys.platform == "linux":
+            allow_cpu((0, *engine.pids), timeout_s)
+        answer, result = engine.run(meta["code"], text, meta["maxBytes"], timeout_s)
+        if len(result) > PIECE:
+            answer["pieces"] = True
+            result = "\n".join(pieces(json.loads(result)))
+        send(link, answer, result)
+        engine.rest(idle)
+
+
+def pieces(value: Any, opening: str = "") -> Iterator[str]:
+    """A value as lines, each a letter and JSON: `v` a value, `m` members for the list or object that is open, `l` and
+    `o` open a list or object (under the key that follows, in an object), `e` ends it. See `results.py`."""
+    if not isinstance(value, dict | list):
+        yield f"v{written(value)}"
+        return
+    named = isinstance(value, dict)
+    members = list(value.items()) if isinstance(value, dict) else value
+    yield ("o" if named else "l") + opening
+    at, step = 0, 256
+    while at < len(members):
+        part = members[at : at + step]
+        text = written(dict(part) if named else part)
+        if len(text) > PIECE and len(part) > 1:
+            step = len(part) // 2
+            continue
+        name, child = part[0] if named else ("", part[0])
+        if len(text) > PIECE and isinstance(child, dict | list):
+            yield from pieces(child, written(name) if named else "")
+        else:
+            yield f"m{text}"
+        at += len(part)
+        if len(text) < PIECE // 2:
+            step *= 2
+    yield "e"
+
+
+def written(value: Any) -> str:
+    """Compact JSON text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def send(link: socket.socket, meta: dict[str, Any], text: str) -> None:
+    """Write one frame."""
+    head, tail = json.dumps(meta).encode(), text.encode(errors="surrogatepass")
+    link.sendall(struct.pack(">II", len(head), len(tail)) + head + tail)
+
+
+if __name__ == "__main__":
+    confine()
+    asyncio.run(serve(sys.argv[1]))

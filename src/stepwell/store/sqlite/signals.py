@@ -1,0 +1,185 @@
+"""What reaches runs from outside, in SQLite: events, pauses, decisions."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import islice
+from typing import Any
+
+import apsw
+
+from stepwell.states import OPEN
+from stepwell.store.rows import Approval, Broadcast, Reached, Run, RunEvent
+from stepwell.store.sql import load
+from stepwell.store.sqlite import run_ends, run_reads, run_waits
+from stepwell.store.sqlite.codec import key, key_or_none, text, text_or_none
+from stepwell.store.sqlite.database import Database, rows
+
+SQL = load("signals.sql")
+_HIGHEST = b"\xff" * 16
+
+
+class SqliteSignals:
+    """The verbs on signals; see store.port.Signals."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def send(self, workspace: str, run: str, event: RunEvent) -> Reached | None:
+        return await self._database.write(_send, (key(workspace), key(run), event), size=len(event.payload))
+
+    async def pause(self, workspace: str, run: str) -> Reached | None:
+        return await self._database.write(_pause, (workspace, run))
+
+    async def resume(self, workspace: str, run: str) -> Reached | None:
+        return await self._database.write(_resume, (workspace, run))
+
+    async def approval(self, workspace: str, approval: str) -> Approval | None:
+        return self._database.snapshot(lambda connection: _approval(connection, key(workspace), key(approval)))
+
+    async def approval_of_token(self, hash: bytes) -> tuple[Approval, str] | None:
+        return self._database.snapshot(lambda connection: _of_token(connection, hash))
+
+    async def approvals(self, workspace: str, *, status: str | None, before: str | None, limit: int) -> list[Approval]:
+        bindings: dict[str, Any] = {
+            "workspace": key(workspace),
+            "before": _HIGHEST if before is None else key(before),
+            "limit": limit,
+        }
+        name = "list_approvals"
+        if status is not None:
+            name = "list_approvals_of_status"
+            bindings["status"] = status
+        return [run_waits.approval(workspace, row) for row in self._database.read(SQL[name], bindings)]
+
+    async def decide(self, decided: Approval, seen: bytes) -> Reached | None:
+        return await self._database.write(_decide, (decided, seen))
+
+    async def begin(self, broadcast: Broadcast) -> None:
+        event = broadcast.event
+        row = {"workspace": key(broadcast.workspace), "match": broadcast.match, **_event_row(event)}
+        await self._database.write(_insert_broadcast, row, size=len(event.payload))
+
+    async def candidates(self, broadcast: Broadcast, limit: int) -> list[Run]:
+        return self._database.snapshot(lambda connection: _candidates(connection, broadcast, limit))
+
+    async def hand_out(self, broadcast: Broadcast, runs: tuple[str, ...], cursor: str | None) -> tuple[Reached, ...]:
+        size = len(runs) * (200 + len(broadcast.event.payload))
+        return await self._database.write(_hand_out, (broadcast, runs, cursor), size=size)
+
+    async def broadcasts(self, limit: int) -> list[Broadcast]:
+        return [_broadcast(row) for row in self._database.read(SQL["list_broadcasts"], {"limit": limit})]
+
+
+def _send(connection: apsw.Connection, wanted: tuple[bytes, bytes, RunEvent]) -> Reached | None:
+    workspace, run, event = wanted
+    reached = run_ends.signal(connection, workspace, run)
+    if not reached:
+        return None
+    connection.execute(SQL["insert_event"], {"workspace": workspace, "run": run, **_event_row(event)})
+    return reached[0]
+
+
+def _pause(connection: apsw.Connection, target: tuple[str, str]) -> Reached | None:
+    bindings = {"workspace": key(target[0]), "run": key(target[1])}
+    owners = rows(connection, SQL["pause_run"], bindings) or rows(connection, SQL["paused_owner"], bindings)
+    return Reached(*target, text_or_none(owners[0][0])) if owners else None
+
+
+def _resume(connection: apsw.Connection, target: tuple[str, str]) -> Reached | None:
+    owners = rows(connection, SQL["resume_run"], {"workspace": key(target[0]), "run": key(target[1])})
+    return Reached(*target, text_or_none(owners[0][0])) if owners else None
+
+
+def _approval(connection: apsw.Connection, workspace: bytes, id: bytes) -> Approval | None:
+    bindings = {"workspace": workspace, "id": id}
+    found = rows(connection, SQL["get_approval"], bindings)
+    return run_waits.approval(text(workspace), found[0], run_waits.tokens(connection, bindings)) if found else None
+
+
+def _of_token(connection: apsw.Connection, hash: bytes) -> tuple[Approval, str] | None:
+    for workspace, id, approver in rows(connection, SQL["find_token"], {"hash": hash}):
+        approval = _approval(connection, workspace, id)
+        return None if approval is None else (approval, approver)
+    return None
+
+
+def _decide(connection: apsw.Connection, wanted: tuple[Approval, bytes]) -> Reached | None:
+    decided, seen = wanted
+    workspace = key(decided.workspace)
+    target = {"workspace": workspace, "id": key(decided.id)}
+    row = {**target, "status": decided.status, "decisions": decided.decisions, "seen": seen}
+    written = rows(connection, SQL["decide_approval"], row)
+    if not written:
+        return None
+    connection.execute(SQL["delete_tokens"], target)
+    run = written[0][0]
+    if decided.status == "pending":
+        run_waits.put_tokens(connection, decided)
+        owner = rows(connection, SQL["get_owner"], {"workspace": workspace, "run": run})[0][0]
+        return Reached(decided.workspace, text(run), text_or_none(owner))
+    reached = run_ends.signal(connection, workspace, run)
+    return reached[0] if reached else Reached(decided.workspace, text(run), None)
+
+
+def _insert_broadcast(connection: apsw.Connection, row: dict[str, Any]) -> None:
+    connection.execute(SQL["insert_broadcast"], row)
+
+
+def _candidates(connection: apsw.Connection, broadcast: Broadcast, limit: int) -> list[Run]:
+    bindings: dict[str, Any] = {
+        "workspace": key(broadcast.workspace),
+        "after": b"" if broadcast.cursor is None else key(broadcast.cursor),
+        "limit": limit,
+    }
+    if broadcast.match is None:
+        found = rows(connection, SQL["waiting_after"], {**bindings, "type": broadcast.event.type})
+    else:
+        with ExitStack() as open_seeks:
+            seeks = []
+            for seek in _open_after(connection, bindings):
+                open_seeks.callback(seek.close)  # most are not read to their end, and would hold the snapshot
+                seeks.append(seek)
+            found = list(islice(heapq.merge(*seeks), limit))
+    return [run_reads.with_input(connection, broadcast.workspace, run) for (run,) in found]
+
+
+def _open_after(connection: apsw.Connection, bindings: dict[str, Any]) -> Iterator[apsw.Cursor]:
+    for state in OPEN:
+        for trigger in run_reads.TRIGGERS:
+            yield connection.execute(SQL["open_after"], {**bindings, "state": state, "trigger": trigger})
+
+
+def _hand_out(
+    connection: apsw.Connection, wanted: tuple[Broadcast, tuple[str, ...], str | None]
+) -> tuple[Reached, ...]:
+    broadcast, runs, cursor = wanted
+    workspace = key(broadcast.workspace)
+    place = {"workspace": workspace, "id": key(broadcast.event.id)}
+    if not rows(connection, SQL["broadcast_at"], {**place, "cursor": key_or_none(broadcast.cursor)}):
+        return ()  # it has come further meanwhile, or to its end
+    event = _event_row(broadcast.event)
+    reached: list[Reached] = []
+    for run in map(key, runs):
+        if signalled := run_ends.signal(connection, workspace, run):
+            connection.execute(SQL["insert_event"], {"workspace": workspace, "run": run, **event})
+            reached += signalled
+    if cursor is None:
+        connection.execute(SQL["delete_broadcast"], place)
+    else:
+        connection.execute(SQL["advance_broadcast"], {**place, "cursor": key(cursor), "delivered": len(reached)})
+    return tuple(reached)
+
+
+def _event_row(event: RunEvent) -> dict[str, Any]:
+    return {"id": key(event.id), "type": event.type, "payload": event.payload, "received_at": event.received_at}
+
+
+def _broadcast(row: Sequence[Any]) -> Broadcast:
+    return Broadcast(
+        workspace=text(row[0]),
+        event=RunEvent(id=text(row[1]), type=row[2], payload=row[3], received_at=row[4]),
+        match=row[5],
+        cursor=text_or_none(row[6]),
+        delivered=row[7],
+    )
