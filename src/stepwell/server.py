@@ -34,6 +34,7 @@ from stepwell.core import (
     Workspaces,
     ensure_first_workspace,
 )
+from stepwell.definitions import Bounds
 from stepwell.engine import Engine, Limits
 from stepwell.errors import StartupRefused
 from stepwell.events import Events, Sink
@@ -93,7 +94,8 @@ async def _over(
     ids = TimeOrderedIds(clock)
     workspace = (await ensure_first_workspace(store, ids)).id
     connectors = Connectors(load_manifests())
-    plans = Plans(store.workflows, STEP_TYPES, connectors)
+    bounds = Bounds(settings.limits.steps, settings.limits.nesting, settings.limits.turns)
+    plans = Plans(store.workflows, STEP_TYPES, connectors, bounds)
     connections = Connections(store, vault, connectors, clock, ids)
     secrets = Secrets(store, vault, clock)
     http = GuardedHttp(allow_private=settings.egress.allow_private, user_agent=f"Stepwell/{__version__}")

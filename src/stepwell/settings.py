@@ -165,12 +165,15 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The largest things taken, in bytes."""
+    """The largest things taken: in bytes, and in parts of a definition."""
 
     body_bytes: int = _setting(MIB, whole(1024, 1024 * MIB), "Largest request body.")
     batch_body_bytes: int = _setting(10 * MIB, whole(1024, 1024 * MIB), "Largest body of a batch start.")
     input_bytes: int = _setting(MIB, whole(1024, 1024 * MIB), "Largest input of a run, as JSON.")
     step_output_bytes: int = _setting(10 * MIB, whole(1024, 1024 * MIB), "Largest output of a step.")
+    steps: int = _setting(500, whole(1, 10_000), "Steps of a definition.")
+    nesting: int = _setting(16, whole(1, 32), "How deep steps may stand in each other.")
+    turns: int = _setting(10_000, whole(1, 10_000), "Turns of a loop, or items of a parallel, whatever it says itself.")
 
 
 @dataclass(frozen=True, slots=True)

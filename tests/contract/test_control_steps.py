@@ -1053,6 +1053,59 @@ def test_the_stream_tells_of_each_turn_by_its_path(api: Api) -> None:
     assert list(dict.fromkeys(filter(None, paths))) == ["each[0].a", "each[1].a"]
 
 
+def test_the_time_limit_of_a_run_counts_while_it_is_paused(api: Api) -> None:
+    run = begun(api, event(), settings={"timeoutMs": 300})
+    suspended(api, run)
+    api.data("POST", f"/runs/{run}/pause")
+
+    assert ended(api, run)["status"] == "timeout"
+
+
+def test_a_run_over_its_time_ends_the_run_it_waits_for(api: Api) -> None:
+    run = ran(api, sub(api.workflow(flow(hour("w")))), settings={"timeoutMs": 100})
+
+    (child,) = [each for each in api.data("GET", "/runs") if each["id"] != run["id"]]
+    assert (run["status"], child["status"]) == ("timeout", "cancelled")
+
+
+def test_a_retry_of_a_subworkflow_starts_a_new_run(api: Api, upstream: Answering) -> None:
+    upstream.statuses = [400]
+    run = ran(api, loop("each", sub(api.workflow(flow(call("a", upstream)))), collection=[1]))
+
+    data = api.data("POST", f"/runs/{run['id']}/retry")
+    again = ended(api, data["newRunId"])
+
+    assert (run["error"]["code"], data["restartFromStepId"]) == ("SUBWORKFLOW_FAILED", "each[0].sub")
+    assert (again["status"], called(upstream)) == ("completed", ["/a", "/a"])
+
+
+def test_a_restart_takes_the_whole_path_of_a_step_in_an_arm_too(api: Api) -> None:
+    run = ran(api, parallel("fan", [make("a", x=1)]))
+
+    assert api.data("POST", f"/runs/{run['id']}/restart", {"fromStepId": "fan.a"})["restartFromStepId"] == "a"
+
+
+@pytest.mark.parametrize("approvers", ["{{input.people}}", ["{{input.people.0}}", BO], f"{ANA}, {BO}"])
+def test_approvers_may_come_from_the_input(api: Api, approvers: Json) -> None:
+    run = begun(api, approval(approvers=approvers), given={"people": [ANA, BO]})
+
+    assert pending(api, run)["approvers"] == [ANA, BO]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"approvers": "{{input.nobody}}"}, "approvers: Expected 1 to 50"),
+        ({"reason": "{{input.nothing}}"}, "reason: Required"),
+        ({"timeout": "{{input.nothing | default: 'soon'}}"}, "timeout: Expected a duration such as 7d, 24h or 30m"),
+    ],
+)
+def test_an_approval_that_cannot_be_asked_fails(api: Api, config: Json, message: str) -> None:
+    error = ran(api, approval(**config))["error"]
+
+    assert (error["code"], error["message"]) == ("TEMPLATE_ERROR", message)
+
+
 def _epoch_ms(text: str) -> int:
     at = round(datetime.fromisoformat(text).timestamp() * 1000)
     assert iso(at) == text

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from stepwell.definitions import Catalogue, Plan, StepType, compile_definition
+from stepwell.definitions import Bounds, Catalogue, Plan, StepType, compile_definition
 from stepwell.errors import NotFound
 from stepwell.store import Workflows
 from stepwell.values import Json, decode
@@ -13,11 +13,18 @@ class Plans:
     """Plans by version, the ones used last. Only for workflows that were active once: their versions do not change."""
 
     def __init__(
-        self, workflows: Workflows, step_types: Mapping[str, StepType], catalogue: Catalogue, *, limit: int = 500
+        self,
+        workflows: Workflows,
+        step_types: Mapping[str, StepType],
+        catalogue: Catalogue,
+        bounds: Bounds | None = None,
+        *,
+        limit: int = 500,
     ) -> None:
         self._workflows = workflows
         self._step_types = step_types
         self._catalogue = catalogue
+        self._bounds = bounds or Bounds()
         self._limit = limit
         self._plans: OrderedDict[tuple[str, str, int], Plan] = OrderedDict()
 
@@ -27,7 +34,7 @@ class Plans:
         Raises:
             ValidationFailed: with every fault of the document.
         """
-        return compile_definition(document, self._step_types, self._catalogue)
+        return compile_definition(document, self._step_types, self._catalogue, self._bounds)
 
     async def get(self, workspace: str, workflow: str, version: int) -> Plan:
         """The plan of a version.

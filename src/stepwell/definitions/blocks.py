@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, TypeAlias
 
-from stepwell.definitions.document import MAX_NESTING
 from stepwell.definitions.plan import Block, Body, Branches, Form, Kind, OnError, RetryPolicy, Step, StepType
 from stepwell.definitions.source import Findings
 from stepwell.expressions import Condition
@@ -49,10 +48,13 @@ Way: TypeAlias = tuple[str, int]
 class Layout:
     """The tree that the steps of a document form. Source: LoopFour contract 8.2."""
 
-    def __init__(self, drafts: dict[str, Draft], root: list[Member], written: set[str], findings: Findings) -> None:
+    def __init__(
+        self, drafts: dict[str, Draft], root: list[Member], written: set[str], findings: Findings, nesting: int
+    ) -> None:
         self._drafts = drafts
         self._written = written  # every id, also of steps that did not compile
         self._findings = findings
+        self._nesting = nesting
         self._lists: dict[Way, list[str]] = {}
         self._last: dict[str, tuple[int, Way]] = {}  # by step: its last naming in the document
         self._named: list[tuple[Member, Way]] = []
@@ -115,8 +117,8 @@ class Layout:
             for child in children[id]:
                 depth[child] = max(depth[child], depth[id] + 1)
         for id, levels in depth.items():
-            if levels == MAX_NESTING + 1:
-                self._findings.fault(self._drafts[id].path, f"Steps are nested deeper than {MAX_NESTING}")
+            if levels == self._nesting + 1:
+                self._findings.fault(self._drafts[id].path, f"Steps are nested deeper than {self._nesting}")
         return order
 
     def _containers(self, id: str) -> tuple[str, ...]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from stepwell.definitions.blocks import Draft, Layout, Member
-from stepwell.definitions.document import DOCUMENT, MAX_NESTING, MAX_STEPS, STEP, unknown_fields
+from stepwell.definitions.document import DOCUMENT, STEP, unknown_fields
 from stepwell.definitions.inputs import InputSchema
-from stepwell.definitions.plan import Catalogue, OnError, Plan, RetryPolicy, RunSettings, StepType
+from stepwell.definitions.plan import Bounds, Catalogue, OnError, Plan, RetryPolicy, RunSettings, StepType
 from stepwell.definitions.references import References
 from stepwell.definitions.schemas import MAX_FAULTS, compiled, ordered, schema_faults
 from stepwell.definitions.source import Findings, StepSource
@@ -29,7 +29,9 @@ _STEP_BUT_ID: Json = {  # ids have the vendor's own messages
 }
 
 
-def compile_definition(document: Json, step_types: Mapping[str, StepType], catalogue: Catalogue) -> Plan:
+def compile_definition(
+    document: Json, step_types: Mapping[str, StepType], catalogue: Catalogue, bounds: Bounds | None = None
+) -> Plan:
     """Compile a document.
 
     Raises:
@@ -39,7 +41,7 @@ def compile_definition(document: Json, step_types: Mapping[str, StepType], catal
         check_depth(document)
     except InvalidJson as error:
         raise ValidationFailed("Invalid workflow configuration", [Fault((), f"Document {error}")]) from None
-    compiler = _Compiler(step_types, catalogue)
+    compiler = _Compiler(step_types, catalogue, bounds or Bounds())
     if not isinstance(document, dict):
         compiler.findings.fault((), f"Expected object, received {kind_of(document)}")
         compiler.refuse(document)
@@ -49,8 +51,9 @@ def compile_definition(document: Json, step_types: Mapping[str, StepType], catal
 class _Compiler:
     """One reading of one document."""
 
-    def __init__(self, step_types: Mapping[str, StepType], catalogue: Catalogue) -> None:
+    def __init__(self, step_types: Mapping[str, StepType], catalogue: Catalogue, bounds: Bounds) -> None:
         self._step_types = step_types
+        self._bounds = bounds
         self._catalogue = catalogue
         self.findings = Findings()
         self._drafts: dict[str, Draft] = {}
@@ -68,7 +71,7 @@ class _Compiler:
                 )
         root = self._steps(fitting.get("steps", []), ("steps",), depth=1)
         output = self._output(fitting)
-        layout = Layout(self._drafts, root, self._ids, self.findings)
+        layout = Layout(self._drafts, root, self._ids, self.findings, self._bounds.nesting)
         variables = fitting.get("variables", {})
         self.findings.check_references(self._ids, variables, layout.names_at)
         self.refuse(document)
@@ -151,7 +154,7 @@ class _Compiler:
         """Compile one step and what is written inside it; its id if it has a good one."""
         self._seen += 1
         id = self._id(written.get("id"), (*path, "id"))
-        if self._seen > MAX_STEPS or depth > MAX_NESTING:
+        if self._seen > self._bounds.steps or depth > self._bounds.nesting:
             self._too_much(path, depth)
             return id
         raw = self._fitting(written, _STEP_BUT_ID, path)
@@ -159,7 +162,7 @@ class _Compiler:
         if step_type is None or (written.get("config") is not None and "config" not in raw):
             return id
         config = self._fitting(raw.get("config", {}), step_type.config_schema, (*path, "config"))
-        source = StepSource(self.findings, path, id or "", raw, config, self._catalogue)
+        source = StepSource(self.findings, path, id or "", raw, config, self._catalogue, self._bounds)
         reader, self.findings.reader = self.findings.reader, id
         draft = self._draft(source, step_type)
         self.findings.reader = reader
@@ -185,10 +188,10 @@ class _Compiler:
         return None
 
     def _too_much(self, path: Path, depth: int) -> None:
-        if depth > MAX_NESTING:
-            self.findings.fault(path, f"Steps are nested deeper than {MAX_NESTING}")
-        elif self._seen == MAX_STEPS + 1:
-            self.findings.fault(("steps",), f"More than {MAX_STEPS} steps")
+        if depth > self._bounds.nesting:
+            self.findings.fault(path, f"Steps are nested deeper than {self._bounds.nesting}")
+        elif self._seen == self._bounds.steps + 1:
+            self.findings.fault(("steps",), f"More than {self._bounds.steps} steps")
 
     def _type(self, raw: dict[str, Json], path: Path) -> StepType | None:
         name = raw.get("type")

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from stepwell.definitions.plan import Catalogue, StepType
 from stepwell.values import Json, Path
 
-MAX_STEPS = 500
-MAX_NESTING = 16
+MAX_STEPS = 500  # of an editor's schema; the server's settings may say otherwise
 YEAR_MS = 365 * 24 * 3600 * 1000
 
 STEP_ID = "^[A-Za-z0-9_][A-Za-z0-9_-]{0,127}$"

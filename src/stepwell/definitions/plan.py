@@ -163,6 +163,15 @@ class Catalogue(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large definitions may be; settings of the section `limits`."""
+
+    steps: int = 500
+    nesting: int = 16
+    turns: int = 10_000  # of a loop, and arms of a parallel
+
+
 class Source(Protocol):
     """One step's part of a document, as a step type sees it while compiling. Paths are below the step's `config`."""
 
@@ -170,6 +179,7 @@ class Source(Protocol):
     raw: Json  # the whole step object
     config: dict[str, Json]
     catalogue: Catalogue
+    bounds: Bounds
 
     def fault(self, path: Path, message: str, *, of_step: bool = False) -> None:
         """Note something wrong below `config` (below the step itself with `of_step`); compiling goes on so that all

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
-from stepwell.definitions.plan import Catalogue, RetryPolicy, StepType
+from stepwell.definitions.plan import Bounds, Catalogue, RetryPolicy, StepType
 from stepwell.errors import Fault
 from stepwell.expressions import CompileFailed, Condition, Template, compile_condition, compile_template
 from stepwell.values import Json, Path
@@ -94,6 +94,7 @@ class StepSource:
     raw: Json
     config: dict[str, Json]
     catalogue: Catalogue
+    bounds: Bounds = Bounds()
     ways: tuple[Path, ...] = ()
     holds: bool = False
     iterates: bool = False

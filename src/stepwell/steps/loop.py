@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from stepwell.definitions import Form, Kind, Source
 from stepwell.definitions.wording import kind_of
 from stepwell.errors import StepError
-from stepwell.expressions import Condition, Scope, Template
+from stepwell.expressions import Condition, Scope, Template, is_number_like, to_number
 from stepwell.steps.fields import NAME, STEPS, number_field, read_number, unfit
 from stepwell.values import Json
 
@@ -27,6 +27,7 @@ class LoopProgram:
     enough: Condition | None
     item: str
     index: str
+    most: int = MOST_TURNS
 
     def names(self, items: list[Json] | None, turn: int) -> dict[str, Json]:
         """The root names of a turn."""
@@ -69,6 +70,9 @@ class LoopStep:
         needed = {"forEach": "collection", "for": "iterations", "while": "whileCondition"}[form]
         if needed not in written:
             source.fault((needed,), "Required")
+        most = config.get("maxIterations")
+        if is_number_like(most) and to_number(most) > source.bounds.turns:
+            source.fault(("maxIterations",), f"Number must be less than or equal to {source.bounds.turns}")
         numbers: dict[str, Template] = {
             name: template
             for name in ("iterations", "maxIterations", "batchSize")
@@ -82,6 +86,7 @@ class LoopStep:
             source.condition("breakCondition", inside=True),
             item,
             index,
+            source.bounds.turns,
         )
 
     def open(self, program: LoopProgram, scope: Scope) -> dict[str, Json]:
@@ -93,7 +98,7 @@ class LoopStep:
         given = {name: template.render(scope) for name, template in program.numbers.items()}
         config: dict[str, Json] = {
             "loopType": program.form,
-            "maxIterations": whole_number(given, "maxIterations", DEFAULT_TURNS, 1, MOST_TURNS),
+            "maxIterations": whole_number(given, "maxIterations", min(DEFAULT_TURNS, program.most), 1, program.most),
             "batchSize": whole_number(given, "batchSize", 1, 1, MOST_AT_ONCE),
         }
         turns = 0

@@ -36,6 +36,7 @@ class Arms:
     item: str
     fail_fast: bool
     at_once: Template | None
+    most: int = MOST_ARMS
 
     def inside(self, items: list[Json] | None, arm: int) -> dict[str, Json]:
         """The root names that an arm adds."""
@@ -90,7 +91,7 @@ class ParallelStep:
         timeout = config.get("timeoutMs")
         source.defaults(timeout_ms=None if timeout is None else int(Decimal(timeout)))
         fail_fast = config.get("strategy") == "fail-fast" or config.get("waitForAll") is False
-        return Arms(names, template, item, fail_fast, source.template("concurrency"))
+        return Arms(names, template, item, fail_fast, source.template("concurrency"), source.bounds.turns)
 
     def open(self, program: Arms, scope: Scope) -> dict[str, Json]:
         """What it has decided: `{strategy, concurrency}`, and `forEachSource` if it has items. Raises StepError."""
@@ -101,8 +102,8 @@ class ParallelStep:
         }
         if program.source is not None:
             items = items_of(program.source, "forEachSource", scope)
-            if len(items) > MOST_ARMS:
-                raise unfit("forEachSource", f"At most {MOST_ARMS} items, received {len(items)}")
+            if len(items) > program.most:
+                raise unfit("forEachSource", f"At most {program.most} items, received {len(items)}")
             config["forEachSource"] = items
         return config
 

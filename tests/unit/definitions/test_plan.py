@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from stepwell.definitions import OnError, RetryPolicy, document_schema
+from stepwell.definitions import Bounds, OnError, RetryPolicy, compile_definition, document_schema
+from stepwell.errors import ValidationFailed
 from stepwell.steps import STEP_TYPES
 from stepwell.values import decode
 from unit.definitions.documents import document, fork, transform
@@ -165,3 +167,26 @@ def test_output_templates_are_compiled(compile_):
     plan = compile_(document(transform("a"), output={"x": "{{input.n | times: 2}}"}))
 
     assert plan.output.render({"input": {"n": 4}}) == {"x": 8}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "told"),
+    [
+        (Bounds(steps=2), ("steps", "More than 2 steps")),
+        (Bounds(nesting=1), ("steps[0].config.steps[0]", "Steps are nested deeper than 1")),
+        (Bounds(turns=5), ("steps[0].config.maxIterations", "Number must be less than or equal to 5")),
+    ],
+)
+def test_the_servers_limits_bound_a_definition(bounds: Bounds, told: tuple[str, str], catalogue: Any) -> None:
+    inner = {"id": "b", "type": "transform", "config": {"mapping": {}}}
+    config = {"loopType": "for", "iterations": 2, "maxIterations": 6, "steps": [inner]}
+    document = {
+        "name": "Bounded",
+        "trigger": {"type": "api"},
+        "steps": [{"id": "a", "type": "loop", "config": config}, {**inner, "id": "c"}],
+    }
+
+    with pytest.raises(ValidationFailed) as refused:
+        compile_definition(document, STEP_TYPES, catalogue, bounds)
+
+    assert told in [(fault.field, fault.message) for fault in refused.value.faults]

@@ -109,6 +109,7 @@ async def test_a_child_that_died_while_idle_is_replaced_and_takes_its_worker_alo
     pids = sandbox.pids
     os.kill(pids[0], 9)
     assert await gone(pids[:1])
+    await asyncio.sleep(0.02)  # for the loop to see the end of the connection
 
     await ready(sandbox, "ws", "python")
 
