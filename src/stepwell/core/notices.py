@@ -45,7 +45,7 @@ class Notices:
         if (by_mail := wish.notify.get("email")) or escalated:
             addresses = to if escalated or by_mail is True else tuple(_texts(by_mail))
             for number, address in enumerate(each for each in addresses if "@" in each):
-                message = self._mail(approval, address)
+                message = self._mail(approval, address, escalated)
                 providers = self._catalogue.offering(_EMAIL)
                 await self._put(approval, providers, _EMAIL, message, f"{kind}:email:{number}")
         channel = wish.notify.get("slack")
@@ -59,8 +59,10 @@ class Notices:
         """The approver whose link may be shown to whoever reads: only one who is alone."""
         return approval.approvers[0] if len(approval.approvers) == 1 else None
 
-    def _mail(self, approval: Approval, address: str) -> dict[str, Json]:
-        approver = address if address in approval.approvers else self._sole(approval)
+    def _mail(self, approval: Approval, address: str, escalated: bool) -> dict[str, Json]:
+        """To an approver with the own link; to others with that of the only approver, unless they are told later: they
+        are to see that somebody decides, not to decide in another's name."""
+        approver = address if address in approval.approvers else None if escalated else self._sole(approval)
         text = self._text(approval, approver)
         body = "<br>".join(html.escape(line) for line in text.splitlines())
         subject = f"Approval needed: {mask_text(approval.reason)}"[:200]

@@ -10,6 +10,7 @@ from stepwell.definitions import Kind, Step
 from stepwell.engine import carried
 from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal, encode_config, encode_output
+from stepwell.engine.outcomes import Halted
 from stepwell.engine.ports import SecretBox
 from stepwell.errors import StepError, StoreUnavailable
 from stepwell.states import RecordStatus, WaitsOn
@@ -49,7 +50,8 @@ class Attempts:
             if self._journal.waits(path, "retry"):
                 self._journal.wait(path, WaitsOn.RETRY)
                 return None
-            record = self._again(record, now, record.attempts)
+            held = self._journal.value(record.data).get("held")
+            record = self._resumed(record, now) if held else self._again(record, now, record.attempts)
         elif not step.idempotent:
             message = "The process ended during the step, which is not idempotent; whether it had its effect is unknown"
             return self._close(step, path, now, error=StepError(message, code=INTERRUPTED, outcome_unknown=True))
@@ -58,6 +60,7 @@ class Attempts:
             record = self._again(record, now, self._with_failure(record, now, lost))
         if step.type.kind is Kind.EFFECT:
             await self._journal.flush()
+            await self._hold_if_paused(record, now)
         logs: list[str] = []
         try:
             output = await self._perform(step, record, logs.append)
@@ -65,6 +68,21 @@ class Attempts:
             return self._failed(step, record, error, self._with_logs(record, logs))
         data = self._with_logs(record, logs)
         return self._close(step, path, self._gear.clock.now_ms(), output=output, data=data)
+
+    async def _hold_if_paused(self, record: Record, now: int) -> None:
+        """An effect whose barrier met a pause has not begun: it is held as it is, and is no lost attempt."""
+        if not self._journal.stale:
+            return
+        await self._journal.look_again()
+        if self._journal.paused:
+            data = values.encode(self._journal.value(record.data) | {"held": True})
+            self._journal.write(record.path, record.step, RecordStatus.WAITING, now, data=data)
+            raise Halted
+
+    def _resumed(self, record: Record, now: int) -> Record:
+        data = {name: value for name, value in self._journal.value(record.data).items() if name != "held"}
+        began = values.encode(data | {"began": now})
+        return self._journal.write(record.path, record.step, RecordStatus.RUNNING, now, data=began)
 
     async def _open(self, step: Step, path: str, scope: dict[str, Any], now: int) -> Record:
         """The first running record: what every attempt will send, resolved once."""

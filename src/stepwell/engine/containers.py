@@ -125,8 +125,9 @@ class Containers:
                 self._journal.cancel_child(data["child"])
             self._journal.write(inner, record.step, RecordStatus.ERROR, now, error=CANCELLED)
 
-    def _inside(self, scope: Scope, prefix: str, names: dict[str, Json]) -> Scope:
-        return {**scope, "steps": StepsView(self._journal, self._plan, prefix), **names}
+    def _inside(self, scope: Scope, prefix: str, names: dict[str, Json], hidden: frozenset[str] = frozenset()) -> Scope:
+        view = StepsView(self._journal, self._plan, prefix, scope["steps"].hidden | hidden)
+        return {**scope, "steps": view, **names}
 
     # -- loop
 
@@ -199,7 +200,7 @@ class Containers:
 
     def _loop_output(self, step: Step, path: str, count: int, items: list[Json] | None) -> bytes:
         ids = step.bodies[0].ids
-        results = (self._journal.last_success(step.inside(path, turn), ids) or b"null" for turn in range(count))
+        results = (self._journal.last_output(step.inside(path, turn), ids) or b"null" for turn in range(count))
         last = count - 1
         item = None if count == 0 else last if items is None else items[last]
         index = None if count == 0 else last
@@ -220,7 +221,8 @@ class Containers:
         for place, name in enumerate(names):
             prefix = step.inside(path, place)
             body = step.bodies[place] if items is None else step.bodies[0]
-            arms.append(Arm(name, body, prefix, self._inside(scope, prefix, program.inside(items, place))))
+            beside = frozenset[str]().union(*(other.ids for other in step.bodies if other is not body))
+            arms.append(Arm(name, body, prefix, self._inside(scope, prefix, program.inside(items, place), beside)))
         return arms
 
     async def _parallel(self, step: Step, path: str, config: Json, scope: Scope) -> Closing | None:
@@ -258,7 +260,7 @@ class Containers:
         results = []
         for place, arm in enumerate(arms):
             done = isinstance(ends.get(place), Outcome)  # a pause may have stopped it on its way
-            raw = self._journal.last_success(arm.prefix, arm.body.ids) if done else None
+            raw = self._journal.last_output(arm.prefix, arm.body.ids) if done else None
             results.append(raw or b"null")
         errors = [
             {
@@ -293,7 +295,7 @@ class Containers:
                     if isinstance(landing, RunStopped):
                         return Closing(error=landing.error)
                     arm = arms[place]
-                    value = self._journal.last_success(arm.prefix, arm.body.ids) or b"null"
+                    value = self._journal.last_output(arm.prefix, arm.body.ids) or b"null"
                     return Closing(b'{"branch":%b,"value":%b}' % (values.encode(arm.name), value))
             if halted is not None:
                 raise halted
@@ -328,7 +330,7 @@ class Containers:
             if outcome is Outcome.WAITING:
                 return None
         shown = caught or (None if stopped is None else {n: stopped.error[n] for n in ("code", "message", "stepId")})
-        result = self._journal.last_success(prefix, ids) or b"null"
+        result = self._journal.last_output(prefix, ids) or b"null"
         inside = self._inside(scope, prefix, {"error": shown})
         last = await self._walk(step.bodies[FINALLY_BODY].block, prefix, inside)
         if last is Outcome.WAITING:

@@ -224,14 +224,20 @@ class Journal:
         """Many records wait to be written."""
         return len(self._unwritten) >= FLUSH_RECORDS
 
-    def last_success(self, prefix: str = "", ids: Container[str] | None = None) -> bytes | None:
-        """The output, as JSON text, of the step of a block that succeeded last; None if none did. With `ids` only these
-        steps count."""
+    def last_success(self) -> bytes | None:
+        """The output, as JSON text, of the step of the run that succeeded last; None if none did."""
+        return self._last("", None, (RecordStatus.SUCCESS,))
+
+    def last_output(self, prefix: str, ids: Container[str]) -> bytes | None:
+        """The last output of these steps of a block, that of a failure the run goes on after included; None if there is
+        none."""
+        return self._last(prefix, ids, (RecordStatus.SUCCESS, RecordStatus.ERROR))
+
+    def _last(self, prefix: str, ids: Container[str] | None, statuses: Container[RecordStatus]) -> bytes | None:
         last: Record | None = None
         for path in self._beside.get(prefix, ()):
             record = self._records[path]
-            succeeded = record.status is RecordStatus.SUCCESS and record.output is not None
-            counts = succeeded and (ids is None or record.step in ids)
+            counts = record.output is not None and record.status in statuses and (ids is None or record.step in ids)
             if counts and (last is None or (record.ended_seq or 0) > (last.ended_seq or 0)):
                 last = record
         return last.output if last else None

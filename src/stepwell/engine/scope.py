@@ -53,16 +53,20 @@ class StepsView:
     before; from outside the loop, the last that was begun.
     """
 
-    __slots__ = ("_journal", "_plan", "_prefix")
+    __slots__ = ("_journal", "_plan", "_prefix", "hidden")
 
-    def __init__(self, journal: Journal, plan: Plan, prefix: str = "") -> None:
+    def __init__(self, journal: Journal, plan: Plan, prefix: str = "", hidden: frozenset[str] = frozenset()) -> None:
+        """`hidden` are steps that are not seen, with all they hold: those of the branches beside the place."""
         self._journal = journal
         self._plan = plan
         self._prefix = prefix
+        self.hidden = hidden
 
     def lookup(self, segment: str | int) -> Any:
         record = None
         containers = self._plan.within.get(str(segment), ())
+        if not self.hidden.isdisjoint((str(segment), *containers)):
+            return MISSING
         if not containers:
             record = self._journal.get(str(segment))
         else:

@@ -40,9 +40,26 @@ class Waits:
             Refused, StoreUnavailable.
         """
         try:
-            return await self._kinds[step.type.kind](step, path, record, scope, now)
+            ended = await self._kinds[step.type.kind](step, path, record, scope, now)
+            if ended is None and step.timeout_ms is not None:
+                self._within_time(path, step.timeout_ms, begun=record is not None, now=now)
+            return ended
         except StepError as error:
             return self._recorder.fail(step, path, self._gear.clock.now_ms(), error.as_json())
+
+    def _within_time(self, path: str, timeout_ms: int, *, begun: bool, now: int) -> None:
+        """Hold a step that still waits to the limit that it sets itself. Raises StepError when that is over."""
+        if not begun:
+            self._journal.set_timer(path, "deadline", now + timeout_ms)
+        elif not self._journal.waits(path, "deadline"):
+            self._cancel_awaited(path)
+            raise StepError(f"The step took longer than {timeout_ms} ms", kind="timeout")
+
+    def _cancel_awaited(self, path: str) -> None:
+        record = self._journal.get(path)
+        data = (self._journal.value(record.data) if record else None) or {}
+        if "child" in data and data.get("awaited") and not data.get("reused"):
+            self._journal.cancel_child(data["child"])
 
     def _begin(self, step: Step, path: str, now: int, config: Json, data: dict[str, Json]) -> Record:
         raw = encode_config(config)

@@ -34,7 +34,11 @@ class Runs(Protocol):
     """Runs, their journals and timers."""
 
     async def start(self, run: NewRun) -> Started:
-        """Store a run; if its idempotency key is bound to a run of the last 24 h, that run is the answer."""
+        """Store a run; if its idempotency key is bound to a run of the last 24 h, that run is the answer.
+
+        Raises:
+            InvalidState: it is awaited, and the run that would wait for it has ended.
+        """
         ...
 
     async def commit(self, commit: Commit) -> Committed:

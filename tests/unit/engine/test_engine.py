@@ -11,6 +11,7 @@ from kit import EffectStep, World, effect, transform, wait
 from stepwell.engine import Limits
 from stepwell.errors import Overloaded
 from stepwell.steps import Call, Ports
+from stepwell.steps.code import CodeStep
 from stepwell.steps.transform import TransformStep
 from stepwell.store import NewRun
 from stepwell.values import Json
@@ -38,7 +39,7 @@ class DeepEffect(EffectStep):
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     """A world whose runs are not replayed: faults of ours are not in the journal."""
     world = World(tmp_path / "stepwell.db")
-    world.step_types |= {"broken": BrokenTransform(), "deep": DeepEffect(world.ledger)}
+    world.step_types |= {"broken": BrokenTransform(CodeStep()), "deep": DeepEffect(world.ledger)}
     await world.boot()
     yield world
     await world.store.close()

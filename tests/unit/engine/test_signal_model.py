@@ -292,7 +292,7 @@ class SignalsMachine(RuleBasedStateMachine):
         if self._do(self.world.engine.timers.release()) is not DIED:
             self._fire_due()
 
-    @rule(turns=st.integers(1, 12))
+    @rule(turns=st.integers(0, 8))
     def turn(self, turns: int) -> None:
         """The event loop turns some times, and what may be claimed is claimed."""
 
@@ -341,6 +341,13 @@ class SignalsMachine(RuleBasedStateMachine):
         asked = f"SELECT id FROM approvals WHERE run IN ({final})"  # noqa: S608
         assert self.mortal.rows(f"SELECT * FROM approvals WHERE status = 'pending' AND run IN ({final})") == []  # noqa: S608
         assert self.mortal.rows(f"SELECT * FROM approval_tokens WHERE approval IN ({asked})") == []  # noqa: S608
+
+    @invariant()
+    def a_final_step_waits_for_nothing(self) -> None:
+        final = "SELECT run, path FROM records WHERE status NOT IN ('running', 'waiting')"
+        for table in ("timers", "waits"):
+            assert self.mortal.rows(f"SELECT * FROM {table} WHERE (run, path) IN ({final})") == []  # noqa: S608
+        assert self.mortal.rows(f"SELECT * FROM approvals WHERE status = 'pending' AND (run, path) IN ({final})") == []  # noqa: S608
 
     @invariant()
     def an_event_is_taken_once(self) -> None:

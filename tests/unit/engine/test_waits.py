@@ -314,3 +314,66 @@ async def step_of_loop() -> None:
 
 async def runs(world: World) -> list[Any]:
     return await world.store.runs.page(RunFilter(workspace=world.workspace, limit=20))
+
+
+@pytest.mark.parametrize("step", [event("a", "e"), approval("a", "ana"), wait("a", 9000)])
+async def test_a_waiting_step_keeps_the_limit_that_it_sets_itself(world, step):
+    run = await started(world, {**step, "timeoutMs": 500})
+    await world.settle_through(1)
+
+    ended, error = await world.outcome(run)
+    assert (ended, error["code"], error["message"]) == ("failed", "STEP_ERROR", "The step took longer than 500 ms")
+    assert await world.store.runs.next_timer() is None
+
+
+async def test_a_step_over_its_limit_cancels_the_run_it_waits_for(world):
+    below = world.define(wait("w", 9000))
+    run = await started(world, {**child("c", below), "timeoutMs": 500})
+    await world.settle_through(1)
+
+    assert {str(r.state) for r in await runs(world) if r.id != run} == {"cancelled"}
+
+
+class Watched(EffectStep):
+    """An effect that notes in which state its run is when it begins."""
+
+    name = "watched"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.ledger)
+        self._world = world
+        self.seen: dict[str, str] = {}
+
+    async def perform(self, program: Any, config: Json, call: Call, ports: Ports) -> Json:
+        found = await self._world.store.runs.state(call.workspace, call.run_id)
+        assert found is not None
+        self.seen[call.path] = str(found[0])
+        return await super().perform(program, config, call, ports)
+
+
+async def test_no_effect_begins_after_a_pause_and_the_one_that_was_held_has_lost_no_attempt(world):
+    watched = Watched(world)
+    world.step_types["watched"] = watched
+    steps = [{"id": id, "type": "watched", "idempotent": False} for id in ("x", "y")]
+    run = await world.start(world.define(*steps))
+    await pause(world, run)
+    assert "paused" not in watched.seen.values()
+
+    await resume(world, run)
+
+    assert await state(world, run) == "completed"
+    assert [(record.attempt, record.attempts) for record in (await world.load(run)).records] == [(1, None), (1, None)]
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_cancel_that_races_the_start_of_a_child_leaves_none_behind(world, turns):
+    below = world.define(event("e", "t"))
+    run = await world.start(world.define(child("c", below)))
+    for _ in range(turns):
+        await step_of_loop()
+
+    await world.engine.cancel(world.workspace, run)
+    await world.settle()
+
+    assert {str(r.state) for r in await runs(world)} == {"cancelled"}
+    assert world.engine.open_runs == 0

@@ -6,6 +6,7 @@ from typing import Any
 import apsw
 
 from stepwell import ids
+from stepwell.errors import InvalidState
 from stepwell.states import RecordStatus, RunState
 from stepwell.store.rows import Claim, Commit, Committed, End, Loaded, NewRun, Reached, Record, Run, RunFilter, Started
 from stepwell.store.sql import load
@@ -115,6 +116,8 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
         if not connection.changes():
             existing, digest = rows(connection, SQL["find_idempotency_key"], bindings)[0]
             return Started(text(existing), replayed=True, mismatch=digest != run.digest)
+    if run.awaited and _has_ended(connection, workspace, run.parent):
+        raise InvalidState("The run that would wait for this one has ended")
     blocked = None
     if run.max_concurrent is not None:
         place = {"workspace": workspace, "workflow": workflow}
@@ -144,6 +147,11 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
     connection.execute(SQL["insert_run"], row)
     _put_records(connection, workspace, run_id, run.records, payloads)
     return Started(run.id)
+
+
+def _has_ended(connection: apsw.Connection, workspace: bytes, run: str | None) -> bool:
+    found = rows(connection, SQL["get_state"], {"workspace": workspace, "run": key_or_none(run)})
+    return not found or RunState(found[0][0]).final
 
 
 def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
