@@ -95,6 +95,7 @@ class World:
         self.engine: Engine
         self.limits = Limits()
         self.booted = 0
+        self.code: Any = None
         self.random = iter(itertools.repeat(0.5))
         self.notified: list[tuple[str, tuple[str, ...], bool]] = []  # approval, whom, escalated
 
@@ -105,7 +106,7 @@ class World:
         self.engine = Engine(
             self.store.runs,
             self,
-            Ports(http=None, actions=None, outbox=None, code=None),  # type: ignore[arg-type]
+            Ports(http=None, actions=None, outbox=None, code=self.code),  # type: ignore[arg-type]
             self.clock,
             self.ids,
             Events(),

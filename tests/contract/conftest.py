@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from answering import Answering, answering
 from live import Api, LiveServer, NewApi, live
 from stepwell.auth import SCOPES
 from stepwell.settings import Admin, Egress, RateLimit, Server, Settings
@@ -57,3 +58,9 @@ def operator(server: LiveServer) -> Api:
 @pytest.fixture
 def api(new_api: NewApi) -> Api:
     return new_api()
+
+
+@pytest.fixture
+def upstream() -> Iterator[Answering]:
+    with answering() as server:
+        yield server

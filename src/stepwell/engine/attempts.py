@@ -8,8 +8,9 @@ from stepwell import values
 from stepwell.clock import iso
 from stepwell.definitions import Kind, Step
 from stepwell.engine import carried
+from stepwell.engine.encoding import encode_config, encode_output
 from stepwell.engine.gear import Gear
-from stepwell.engine.journal import Journal, encode_config, encode_output
+from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Halted
 from stepwell.engine.ports import SecretBox
 from stepwell.errors import StepError, StoreUnavailable

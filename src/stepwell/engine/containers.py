@@ -9,9 +9,10 @@ from typing import Any, TypeAlias, cast
 from stepwell import values
 from stepwell.definitions import Block, Body, Form, Plan, Step
 from stepwell.engine.carried import Carried
+from stepwell.engine.encoding import encode_config
 from stepwell.engine.flight import Expired, Flight
 from stepwell.engine.gear import Gear
-from stepwell.engine.journal import Journal, encode_config
+from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import CANCELLED, Halted, Landing, Outcome, Recorder, RunStopped
 from stepwell.engine.scope import Moment, StepsView
 from stepwell.errors import StepError

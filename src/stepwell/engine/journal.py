@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from stepwell import values
-from stepwell.errors import StepError
+from stepwell.engine.additions import Additions
 from stepwell.states import RecordStatus, RunState, WaitsOn
 from stepwell.store import (
     Approval,
@@ -348,47 +348,6 @@ class Journal:
         self._committed(commit.run, next_due, committed.reached)
 
 
-class Additions:
-    """What the next commit carries besides records and timers; each is kept until a commit with it was applied."""
-
-    __slots__ = ("approvals", "cancels", "closed", "taken", "waits")
-
-    def __init__(self) -> None:
-        self.closed: dict[str, None] = {}
-        self.waits: dict[str, EventWait] = {}
-        self.approvals: dict[str, Approval] = {}
-        self.taken: dict[str, None] = {}
-        self.cancels: dict[str, None] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self.closed or self.waits or self.approvals or self.taken or self.cancels)
-
-    def fields(self) -> dict[str, Any]:
-        """As fields of a commit."""
-        return {
-            "closed": tuple(self.closed),
-            "waits": tuple(self.waits.values()),
-            "approvals": tuple(self.approvals.values()),
-            "taken": tuple(self.taken),
-            "cancels": tuple(self.cancels),
-        }
-
-    def forget(self, commit: Commit) -> None:
-        """What a commit has carried is done, unless it has changed since."""
-        for path in commit.closed:
-            self.closed.pop(path, None)
-        for event in commit.taken:
-            self.taken.pop(event, None)
-        for run in commit.cancels:
-            self.cancels.pop(run, None)
-        for wait in commit.waits:
-            if self.waits.get(wait.path) is wait:
-                del self.waits[wait.path]
-        for approval in commit.approvals:
-            if self.approvals.get(approval.path) is approval:
-                del self.approvals[approval.path]
-
-
 def newborn(new: NewRun) -> Loaded:
     """What loading a run would give right after its start."""
     run = Run(
@@ -419,34 +378,3 @@ def newborn(new: NewRun) -> Loaded:
         carried=new.carried,
     )
     return Loaded(run, new.records, ())
-
-
-def encode_config(value: Json) -> bytes:
-    """The JSON text of a step's resolved config.
-
-    Raises:
-        StepError: TEMPLATE_ERROR, it is nested so deep that it could not be read back.
-    """
-    return _encode(value, "config", "TEMPLATE_ERROR")
-
-
-def encode_output(value: Json, limit: int) -> bytes:
-    """The JSON text of a step's output.
-
-    Raises:
-        StepError: OUTPUT_TOO_LARGE, it is longer than the limit or nested so deep that it could not be read back.
-    """
-    raw = _encode(value, "output", "OUTPUT_TOO_LARGE")
-    if len(raw) > limit:
-        raise StepError(f"The output has {len(raw)} bytes, {limit} are allowed", code="OUTPUT_TOO_LARGE")
-    return raw
-
-
-def _encode(value: Json, what: str, code: str) -> bytes:
-    raw = values.encode(value)
-    if len(raw) > values.MAX_DEPTH and raw.count(b"[") + raw.count(b"{") > values.MAX_DEPTH:
-        try:
-            values.check_depth(value)
-        except values.InvalidJson as error:
-            raise StepError(f"The {what} is {error}", code=code) from None
-    return raw

@@ -7,7 +7,7 @@ from stepwell.clock import iso
 from stepwell.definitions import Form, Plan
 from stepwell.engine.journal import Journal
 from stepwell.engine.ports import SecretBox
-from stepwell.expressions import MISSING
+from stepwell.expressions import ANSWERS, MISSING
 from stepwell.store import Record
 from stepwell.values import Json
 
@@ -158,4 +158,5 @@ def run_scope(journal: Journal, plan: Plan, secrets: SecretBox) -> dict[str, Any
         "trigger": Lazy(of_trigger),
         "variables": plan.variables,
         "secrets": secrets.markers,
+        ANSWERS: {},
     }

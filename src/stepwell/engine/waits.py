@@ -1,12 +1,14 @@
 """Steps that wait: for a time, an event, a decision, or the end of another run."""
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, cast
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar, cast
 
 from stepwell import values
 from stepwell.definitions import Kind, Step
+from stepwell.engine.encoding import encode_config, encode_output
 from stepwell.engine.gear import Gear
-from stepwell.engine.journal import Journal, encode_config, encode_output
+from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Recorder
 from stepwell.errors import StepError
 from stepwell.states import RecordStatus, RunState, WaitsOn
@@ -15,6 +17,7 @@ from stepwell.store import Approval, Record, RunEvent
 from stepwell.values import Json
 
 Scope: TypeAlias = dict[str, Any]
+T = TypeVar("T")
 
 RECHECK_MS = 1000  # how often the end of a run that another run started is looked for
 
@@ -176,7 +179,7 @@ class Waits:
         wish = starting.wish(config)
         if "child" not in data:
             await self._journal.flush()
-            child, reused = await self._gear.environment.start_child(self._journal.run, path, wish)
+            child, reused = await _uncut(self._gear.environment.start_child(self._journal.run, path, wish))
             data = {**data, "child": child, "reused": reused}
             record = self._update(record, now, child=child, reused=reused)
         child, reused = data["child"], data["reused"]
@@ -202,6 +205,13 @@ class Waits:
         if reused and not self._journal.waits(path, "recheck"):
             self._journal.set_timer(path, "recheck", now + RECHECK_MS)  # it tells its own parent, not this run
         self._journal.wait(path, WaitsOn.CHILD)
+
+
+async def _uncut(start: Coroutine[Any, Any, T]) -> T:
+    """A start that goes on though the walk that asked for it is cancelled: the engine counts what is open."""
+    task = asyncio.ensure_future(start)
+    task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    return await asyncio.shield(task)
 
 
 def _failed(child: str, state: RunState, error: Json) -> StepError:

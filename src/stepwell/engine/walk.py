@@ -12,20 +12,23 @@ from stepwell.definitions import Block, Kind, Plan, Step
 from stepwell.engine import carried
 from stepwell.engine.attempts import Attempts
 from stepwell.engine.containers import Containers
+from stepwell.engine.encoding import encode_config, encode_output
 from stepwell.engine.flight import Flight
 from stepwell.engine.gear import Gear
-from stepwell.engine.journal import Journal, encode_config, encode_output
+from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Halted, Landing, Outcome, Recorder, RunStopped, goes_on_after_error, jump
 from stepwell.engine.ports import SecretBox
 from stepwell.engine.scope import Moment, run_scope
 from stepwell.engine.waits import Waits
 from stepwell.errors import StepError
+from stepwell.expressions import ANSWERS, Answers, Deferred
 from stepwell.states import RecordStatus, RunState
-from stepwell.steps import DecidingType, PureType
+from stepwell.steps import DecidingType, PureType, Script
 from stepwell.store import Record
 
 STEPS_PER_TURN = 50  # pure steps that run before the event loop gets a turn
 RESIDENT_MS = 60_000
+CONDITION_TIMEOUT_MS = 10_000
 
 _JUMPS = (Kind.END, Kind.BREAK)
 
@@ -156,7 +159,7 @@ class Walk:
         if record is None or not record.status.final:
             if path in self._carried.passed:
                 return await self._branch(step, path, prefix, None, scope)
-            record = await self._advance(step, path, record, scope)
+            record = await self._advance_with_answers(step, path, scope)
             if record is None:
                 return Outcome.WAITING
         if record.status is RecordStatus.ERROR and not goes_on_after_error(step):
@@ -165,6 +168,21 @@ class Walk:
         if outcome is not Outcome.DONE or step.branches is None:
             return outcome
         return await self._branch(step, path, prefix, record, scope)
+
+    async def _advance_with_answers(self, step: Step, path: str, scope: dict[str, Any]) -> Record | None:
+        """Advance a path; what is too costly to be evaluated in this process is evaluated in a child process first."""
+        while True:
+            try:
+                return await self._advance(step, path, self._journal.get(path), scope)
+            except Deferred as question:
+                script = Script("cel", question.text, dict(question.variables), CONDITION_TIMEOUT_MS)
+                answers: Answers = scope[ANSWERS]
+                try:
+                    answers[question.key] = await self._gear.ports.code.run(
+                        self._journal.run.workspace, script, lambda line: None
+                    )
+                except StepError as error:
+                    answers[question.key] = {"error": ["RuntimeError", error.message]}
 
     async def _advance(self, step: Step, path: str, record: Record | None, scope: dict[str, Any]) -> Record | None:
         """Run what a path still has to do; its final record, or None if it waits."""

@@ -1,6 +1,7 @@
 """Templates, conditions and filters of workflows: compiled once, evaluated on a scope. Pure."""
 
 from stepwell.expressions.conditions import Condition, compile_condition
+from stepwell.expressions.deferred import ANSWERS, Answers, Deferred
 from stepwell.expressions.errors import CompileFailed, RenderFault
 from stepwell.expressions.numbers import is_number_like, to_number
 from stepwell.expressions.operators import OPERATORS, matches_operator
@@ -9,10 +10,13 @@ from stepwell.expressions.scope import MISSING, Lookup, Scope
 from stepwell.expressions.template import Template, compile_template
 
 __all__ = [
+    "ANSWERS",
     "MISSING",
     "OPERATORS",
+    "Answers",
     "CompileFailed",
     "Condition",
+    "Deferred",
     "InvalidPattern",
     "Lookup",
     "Pattern",

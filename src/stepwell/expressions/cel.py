@@ -3,6 +3,7 @@
 CEL computes in doubles here: every number handed over is one. Numbers beyond a double are a fault.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +15,14 @@ import cel
 
 from stepwell.errors import StepError
 from stepwell.expressions.cel_text import Translation, Use, translate
+from stepwell.expressions.deferred import ANSWERS, Answers, Deferred, key_of
 from stepwell.expressions.errors import SyntaxFault, excerpt
 from stepwell.expressions.scope import MISSING, Lookup, Scope
 from stepwell.values import Json, Path, encode
 
 MAX_ITEMS = 10_000
+ITEMS_AT_ONCE = 500  # beyond, a macro takes more than 10 ms
+_KINDS = {kind.__name__: kind for kind in (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError, IndexError)}
 _MAX_VALUES = 200_000
 _MAX_GROWTH = 128 * 1024 * 1024  # bytes that additions inside an expression may come to
 _VALUE_BYTES = 32
@@ -53,8 +57,9 @@ class CelCondition:
         """
         missing: list[str] = []
         try:
-            values = self._values(scope, missing)
-            return not self._execute(values)
+            values, longest = self._values(scope, missing)
+            answers = scope.get(ANSWERS) if longest > ITEMS_AT_ONCE else None
+            return not (self._execute(values) if answers is None else self._answer(values, answers))
         except StepError as error:
             raise self._fault(error.message, scope) from None
         except KeyError as error:
@@ -65,7 +70,20 @@ class CelCondition:
             reason = f"{missing[0]} is missing" if missing and "Undefined" in str(error) else _first_line(error)
             raise self._fault(reason, scope) from None
 
-    def _values(self, scope: Scope, missing: list[str]) -> dict[str, Any]:
+    def _answer(self, values: dict[str, Any], answers: Answers) -> Any:
+        """The result as it was found elsewhere. Raises what evaluating here would have raised, or Deferred."""
+        text = f"!({self._translation.text})"
+        key = key_of(text, json.dumps(values).encode())
+        answer = answers.get(key)
+        if answer is None:
+            raise Deferred(key, text, values)
+        if "error" in answer:
+            kind, message = answer["error"]
+            raise _KINDS.get(kind, RuntimeError)(message)
+        return answer["value"]
+
+    def _values(self, scope: Scope, missing: list[str]) -> tuple[dict[str, Any], int]:
+        """The variables, and how many items the longest list or object among them has."""
         values: dict[str, Any] = {}
         meter = _Meter()
         inside = outside = 0
@@ -82,7 +100,7 @@ class CelCondition:
                 outside += variable.outside * (meter.bytes - before)
         if self._translation.growth * (outside + inside * max(meter.longest, 1)) > _MAX_GROWTH:
             raise _OverBudget("the expression adds up too much")
-        return values
+        return values, meter.longest
 
     def _fault(self, reason: str, scope: Scope) -> StepError:
         """The error, with the expression and the values it was given."""

@@ -12,7 +12,7 @@ from stepwell.sandbox.results import assembled
 from stepwell.steps.ports import Script
 from stepwell.values import InvalidJson, Json
 
-LANGUAGES: Final = ("javascript", "python")
+LANGUAGES: Final = ("javascript", "python", "cel")
 LOG_BYTES = 64 * 1024
 
 

@@ -116,7 +116,7 @@ class Code(Protocol):
 class Script:
     """A function body with `input` bound; `return` gives the result."""
 
-    language: str  # javascript or python
+    language: str  # javascript or python; cel for conditions
     code: str
     input: Json
     timeout_ms: int = 30_000
