@@ -3,6 +3,7 @@
 import pytest
 
 from conformance.runs import NOW, Story, a_record
+from stepwell.errors import InvalidState
 from stepwell.states import RecordStatus, RunState, WaitsOn
 from stepwell.store import Reached, Timer
 
@@ -89,6 +90,16 @@ async def test_runs_that_are_not_awaited_outlive_their_parent(story: Story, fiel
 
     assert len(reached) == 1
     assert not (await story.load(run)).run.state.final
+
+
+async def test_an_awaited_run_is_not_stored_once_its_parent_has_ended(story: Story) -> None:
+    parent = await story.born()
+    await story.runs.end(story.ending(parent))
+
+    with pytest.raises(InvalidState):
+        await child(story, parent)
+
+    assert await story.runs.count_open() == 0
 
 
 async def test_a_timeout_ends_the_children_and_signals_the_parent(story: Story) -> None:

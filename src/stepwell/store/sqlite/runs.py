@@ -116,7 +116,7 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
         if not connection.changes():
             existing, digest = rows(connection, SQL["find_idempotency_key"], bindings)[0]
             return Started(text(existing), replayed=True, mismatch=digest != run.digest)
-    if run.awaited and _has_ended(connection, workspace, run.parent):
+    if run.awaited and run.parent is not None and _has_ended(connection, workspace, run.parent):
         raise InvalidState("The run that would wait for this one has ended")
     blocked = None
     if run.max_concurrent is not None:
@@ -149,8 +149,8 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
     return Started(run.id)
 
 
-def _has_ended(connection: apsw.Connection, workspace: bytes, run: str | None) -> bool:
-    found = rows(connection, SQL["get_state"], {"workspace": workspace, "run": key_or_none(run)})
+def _has_ended(connection: apsw.Connection, workspace: bytes, run: str) -> bool:
+    found = rows(connection, SQL["get_state"], {"workspace": workspace, "run": key(run)})
     return not found or RunState(found[0][0]).final
 
 
