@@ -1,6 +1,7 @@
 """The examples: each compiles, says what it shows, and has cases that pass."""
 
 import os
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,10 @@ def test_every_example_has_cases_and_a_paragraph() -> None:
 
     assert {file.name for file in DOCUMENTS} <= tested
     assert [file.name for file in (*DOCUMENTS, *CASES) if f"]({file.name})" not in page] == []
+
+
+@pytest.mark.parametrize("name", ["process-customer-order.json", "approval-over-limit.json"])
+def test_what_the_demo_plays_is_the_example(name: str) -> None:
+    packaged = resources.files("stepwell.cli.demo") / name
+
+    assert packaged.read_bytes() == (EXAMPLES / name).read_bytes()

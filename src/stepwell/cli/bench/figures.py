@@ -33,13 +33,14 @@ async def measure(folder: Path, runs: int, listed: int, report: Report) -> None:
     """All floors and figures, told one by one as they are known."""
     fsyncs = floors.fsyncs_per_second(folder)
     report(Figure("fsync of 4 KiB", fsyncs, "/s"))
-    report(Figure("SQLite, one row a commit, FULL", floors.commits_per_second(folder), "/s"))
+    commits = floors.commits_per_second(folder)
+    report(Figure("SQLite, one row a commit, FULL", commits, "/s"))
     bare = await floors.BareLoop(folder).runs_per_second(runs)
     report(Figure("bare group-commit loop, the same rows", bare, "runs/s"))
     rate = await _engine(folder / "engine", runs)
     share = rate / bare
     report(Figure("engine, 3 transforms, all durable", rate, "runs/s", ">= 25 %", share >= 0.25, "bare loop", share))
-    await measure_steps(folder / "steps", report)
+    await measure_steps(folder / "steps", 1000 / commits, report)
     await _served(folder / "served", runs, report)
     await _recovery(folder / "recovery", 10_000, report)
     await _lists(folder / "lists", listed, report)
