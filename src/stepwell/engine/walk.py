@@ -4,7 +4,7 @@ restarting are the same walk over a journal that is already partly filled."""
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from stepwell import values
@@ -53,10 +53,16 @@ class Walk:
         self._carried = carried.decode(journal.run.carried)
         self._recorder = Recorder(journal, gear)
         self._attempts = Attempts(journal, secrets, gear)
-        self._waits = Waits(journal, gear, self._recorder)
-        self._containers = Containers(journal, plan, gear, self._carried, self._recorder, self._block)
         self._turn = 0
         self._signalled = asyncio.Event()
+
+    @cached_property
+    def _waits(self) -> Waits:
+        return Waits(self._journal, self._gear, self._recorder)
+
+    @cached_property
+    def _containers(self) -> Containers:
+        return Containers(self._journal, self._plan, self._gear, self._carried, self._recorder, self._block)
 
     async def run(self) -> Finished | None:
         """Walk until the run is finished, or there is nothing to do for now (None: it was let go).
@@ -159,7 +165,10 @@ class Walk:
         if record is None or not record.status.final:
             if path in self._carried.passed:
                 return await self._branch(step, path, prefix, None, scope)
-            record = await self._advance_with_answers(step, path, scope)
+            try:
+                record = await self._advance(step, path, record, scope)
+            except Deferred as question:
+                record = await self._advance_with_answer(question, step, path, scope)
             if record is None:
                 return Outcome.WAITING
         if record.status is RecordStatus.ERROR and not goes_on_after_error(step):
@@ -169,24 +178,37 @@ class Walk:
             return outcome
         return await self._branch(step, path, prefix, record, scope)
 
-    async def _advance_with_answers(self, step: Step, path: str, scope: dict[str, Any]) -> Record | None:
-        """Advance a path; what is too costly to be evaluated in this process is evaluated in a child process first."""
+    async def _advance_with_answer(
+        self, question: Deferred, step: Step, path: str, scope: dict[str, Any]
+    ) -> Record | None:
+        """Advance a path whose condition is too costly for this process, once a child process has evaluated it."""
         while True:
+            script = Script("cel", question.text, dict(question.variables), CONDITION_TIMEOUT_MS)
+            answers: Answers = scope[ANSWERS]
+            try:
+                answers[question.key] = await self._gear.ports.code.run(
+                    self._journal.run.workspace, script, lambda line: None
+                )
+            except StepError as error:
+                answers[question.key] = {"error": ["RuntimeError", error.message]}
             try:
                 return await self._advance(step, path, self._journal.get(path), scope)
-            except Deferred as question:
-                script = Script("cel", question.text, dict(question.variables), CONDITION_TIMEOUT_MS)
-                answers: Answers = scope[ANSWERS]
-                try:
-                    answers[question.key] = await self._gear.ports.code.run(
-                        self._journal.run.workspace, script, lambda line: None
-                    )
-                except StepError as error:
-                    answers[question.key] = {"error": ["RuntimeError", error.message]}
+            except Deferred as following:
+                question = following
 
     async def _advance(self, step: Step, path: str, record: Record | None, scope: dict[str, Any]) -> Record | None:
         """Run what a path still has to do; its final record, or None if it waits."""
-        await self._breathe()
+        self._turn += 1
+        journal, due = self._journal, self._turn % STEPS_PER_TURN == 0
+        if (
+            due
+            or journal.stale
+            or journal.paused
+            or journal.crowded
+            or self._signalled.is_set()
+            or self._gear.stopping()
+        ):
+            await self._breathe()
         now = self._gear.clock.now_ms()
         scope["now"] = Moment(now)  # read before the next step begins: whatever a step resolves, it resolves at once
         if record is None and step.when is not None and path not in self._carried.entered:
@@ -207,7 +229,7 @@ class Walk:
                 return await self._waits.advance(step, path, record, scope, now)
 
     async def _breathe(self) -> None:
-        """What a walk does before each step: see whether it may go on, let others run, keep what is unwritten small."""
+        """What a walk does between steps: see whether it may go on, let others run, keep what is unwritten small."""
         if self._gear.stopping():
             raise Halted
         if self._journal.stale or self._signalled.is_set():
@@ -215,7 +237,6 @@ class Walk:
             await self._journal.look_again()
         if self._journal.paused:
             raise Halted
-        self._turn += 1
         if self._turn % STEPS_PER_TURN == 0:
             await asyncio.sleep(0)
         if self._journal.crowded:
