@@ -46,7 +46,7 @@ def answering() -> Iterator[Answering]:
                 self.end_headers()
                 self.wfile.write(told.body)
 
-        do_POST = do_GET
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -129,8 +129,11 @@ class World:
     async def secrets(self, workspace: str, workflow: str, names: frozenset[str]) -> Any:
         raise StepError(f"Secret {min(names)} does not exist", code="SECRET_MISSING")
 
-    async def choose_connection(self, workspace: str, need: ConnectionNeed, of_run: str | None) -> ChosenConnection:
+    async def choose_connection(self, run: Run, need: ConnectionNeed) -> ChosenConnection:
         raise StepError("No connection", code="CONNECTION_MISSING")
+
+    async def username(self, run: Run) -> str | None:
+        return run.end_user
 
     def approval_link(self, approval: str, approver: str) -> tuple[str, bytes]:
         token = f"{approval}:{approver}"

@@ -95,6 +95,12 @@ class AlreadyExists(StepwellError):
     code = "ALREADY_EXISTS"
 
 
+class SourceOwned(StepwellError):
+    """The steps of the workflow are written in another dialect, and edited there."""
+
+    code = "SOURCE_OWNED"
+
+
 class IdempotencyConflict(StepwellError):
     """The key was used with a different request, and the workflow wants that refused."""
 

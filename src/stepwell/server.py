@@ -9,27 +9,61 @@ import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import uvicorn
 
 from stepwell import __version__
 from stepwell.auth import Authenticator, Markers, Vault, check_vault, load_vault
 from stepwell.clock import Clock, SystemClock
-from stepwell.connectors import ConnectorActions, Connectors, GuardedHttp, SmtpMail, load_manifests
+from stepwell.connectors import (
+    ConnectorActions,
+    Connectors,
+    EventSources,
+    FeedSource,
+    GuardedHttp,
+    JsonSource,
+    MailboxSource,
+    Postgres,
+    SmtpMail,
+    Source,
+    TokenEndpoint,
+    load_manifests,
+)
 from stepwell.core import (
+    AccessTokens,
+    Accounts,
     ApprovalLinks,
     Approvals,
+    Authorizations,
     Connections,
+    ConnectorLibrary,
     Core,
+    Endpoints,
+    EndpointSender,
+    EventConnections,
+    Firings,
+    HookSetup,
+    Inbox,
     Keys,
+    Listening,
     LoopLag,
     Notices,
     Outbox,
     Plans,
+    Polls,
+    Probes,
+    ProviderHooks,
+    Rotation,
+    Routing,
     RunEnvironment,
     Runs,
+    Schedules,
+    Scripts,
     Secrets,
     Signals,
+    Threads,
+    Triggers,
     Workflows,
     Workspaces,
     ensure_first_workspace,
@@ -39,9 +73,19 @@ from stepwell.engine import Engine, Limits
 from stepwell.errors import StartupRefused
 from stepwell.events import Events, Sink
 from stepwell.http import App, create_app
+from stepwell.http.dialects.loopfour.endpoints import BODIES
 from stepwell.ids import TimeOrderedIds
 from stepwell.sandbox import Sandbox
-from stepwell.services import Metrics, OutboxService, Retention, Service, Supervisor
+from stepwell.services import (
+    EndpointService,
+    InboxService,
+    Metrics,
+    OutboxService,
+    Retention,
+    ScheduleService,
+    Service,
+    Supervisor,
+)
 from stepwell.settings import Settings
 from stepwell.steps import STEP_TYPES, Ports
 from stepwell.store import Store
@@ -78,7 +122,13 @@ async def open_core(
         try:
             if store.database.migrated:
                 events.emit("store.migrated", versions=store.database.migrated)
-            async with _over(store, settings, events, clock, vault or load_vault(settings.vault.key, data)) as opened:
+            async with _over(
+                store,
+                settings,
+                events,
+                clock,
+                vault or load_vault(settings.vault.key, data, settings.vault.previous_key or ()),
+            ) as opened:
                 yield opened
         finally:
             await store.close()
@@ -95,14 +145,19 @@ async def _over(
     workspace = (await ensure_first_workspace(store, ids)).id
     connectors = Connectors(load_manifests())
     bounds = Bounds(settings.limits.steps, settings.limits.nesting, settings.limits.turns)
-    plans = Plans(store.workflows, STEP_TYPES, connectors, bounds)
-    connections = Connections(store, vault, connectors, clock, ids)
+    plans = Plans(store.workflows, STEP_TYPES, connectors, bounds, connectors)
     secrets = Secrets(store, vault, clock)
     http = GuardedHttp(allow_private=settings.egress.allow_private, user_agent=f"Stepwell/{__version__}")
+    endpoint = TokenEndpoint(http)
+    tokens = AccessTokens(store, vault, connectors, endpoint, clock, events)
+    connections = Connections(store, vault, connectors, clock, ids, tokens)
     mail = SmtpMail(clock, allow_private=settings.egress.allow_private)
-    actions = ConnectorActions(connectors, http, mail, connections.open, store.connections, clock)
+    postgres = Postgres(allow_private=settings.egress.allow_private)
+    actions = ConnectorActions(connectors, http, mail, connections.open, store.connections, clock, postgres)
     outbox = Outbox(store, vault, actions, clock, events)
-    links = ApprovalLinks(vault, settings.server.public_url or f"http://127.0.0.1:{settings.server.port}")
+    sender = EndpointSender(store, vault, http, BODIES, clock, events)
+    public_url = settings.server.public_url or f"http://127.0.0.1:{settings.server.port}"
+    links = ApprovalLinks(vault, public_url)
     notices = Notices(outbox, connections, connectors, links, clock, events)
     environment = RunEnvironment(plans, secrets, Markers(vault), connections, links, notices)
     limits = Limits(
@@ -114,28 +169,71 @@ async def _over(
     sandbox = Sandbox()
     engine = Engine(store.runs, environment, Ports(http, actions, outbox, sandbox), clock, ids, events, limits)
     runs = environment.runs = Runs(store, engine, plans, ids, clock, settings.limits.input_bytes)
+    triggers = Triggers(store, plans, vault, clock, ids)
+    firings = Firings(store, runs, ids, clock)
+    schedules = Schedules(store, triggers, firings, engine, clock, events)
+    mailboxes = MailboxSource(allow_private=settings.egress.allow_private)
+    own_sources: dict[str, Source] = {"feed": FeedSource(http), "json": JsonSource(http), "mailbox": mailboxes}
+    sources = EventSources(connectors, actions, own_sources)
+    event_connections = EventConnections(store, connections, connectors)
+    polls = Polls(store, sources, connectors, event_connections, firings, clock, events)
+    provider_hooks = ProviderHooks(connectors, event_connections, actions, public_url, clock, ids, events)
+    hooks = HookSetup(store, triggers, provider_hooks, outbox, clock, ids, events)
+    triggers.switched = hooks.switched
+    triggers.unconnected = event_connections.faults
+    listening = Listening(store, triggers, connections, secrets, connectors, public_url)
+    routing = Routing(store, plans, firings, runs, clock, ids)
+    inbox = Inbox(store, listening, routing, engine, clock, ids, events, settings.webhooks)
+    connections.ended = tokens.ended = triggers.disable_for_connection
+    authorizations = Authorizations(store, vault, connections, tokens, endpoint, public_url, clock, events)
+    accounts = Accounts(store, vault, connectors, connections, authorizations, public_url, clock, ids)
+    any_status = partial(connections.open, any_status=True)
+    trying = ConnectorActions(connectors, http, mail, any_status, store.connections, clock, postgres)
+    workspaces = Workspaces(store, ids, workspace)
+    library = ConnectorLibrary(store, connectors, http, workspaces.check_may_create, clock, events)
+    await library.load()
     authenticator = Authenticator(store.keys, clock, admin_key=settings.admin.key, admin_workspace=workspace)
+    signals = Signals(store, engine, ids, clock)
+    approvals = Approvals(store, engine, links, clock)
     try:
         yield (
             Core(
-                workflows=Workflows(store, plans, clock, ids),
+                workflows=Workflows(store, plans, triggers, clock, ids),
                 secrets=secrets,
                 keys=Keys(store, clock, ids, authenticator),
-                workspaces=Workspaces(store, ids, workspace),
+                workspaces=workspaces,
                 connections=connections,
+                accounts=accounts,
+                authorizations=authorizations,
+                rotation=Rotation(store, vault, events),
+                probes=Probes(connections, connectors, trying, mail, clock, ids),
+                connectors=connectors,
+                library=library,
                 runs=runs,
-                signals=Signals(store, engine, ids, clock),
-                approvals=Approvals(store, engine, links, clock),
+                signals=signals,
+                approvals=approvals,
+                threads=Threads(store, signals, approvals),
+                scripts=Scripts(sandbox),
+                triggers=triggers,
+                firings=firings,
+                schedules=schedules,
+                polls=polls,
+                hooks=hooks,
+                inbox=inbox,
                 outbox=outbox,
+                endpoints=Endpoints(store, vault, sender, clock, ids),
                 authenticator=authenticator,
                 engine=engine,
                 store=store,
                 lag=LoopLag(clock),
+                public_url=public_url,
             ),
             workspace,
         )
     finally:
+        mailboxes.close()
         await sandbox.close()
+        await tokens.finish()
         await http.close()
 
 
@@ -161,11 +259,22 @@ async def running(
             await engine.run(stop)
 
         outbox = OutboxService(core.outbox, clock)
-        retention = Retention(core.store, engine, clock, events, settings.retention)
+
+        async def errands(stop: asyncio.Event) -> None:
+            await core.hooks.recover()
+            await outbox.run(stop)
+
+        endpoints = EndpointService(core.endpoints.sender, clock, events)
+        schedules = ScheduleService(core.schedules, core.triggers, core.polls, clock, events)
+        inbox = InboxService(core.inbox, clock)
+        retention = Retention(core.store, engine, clock, events, settings.retention, settings.webhooks)
         services = [
             Service("engine", walks, engine.offer, vital=True),
             Service("timers", engine.timers.run, engine.timers.wake, vital=True),
-            Service("outbox", outbox.run, outbox.wake),
+            Service("outbox", errands, outbox.wake),
+            Service("endpoints", endpoints.run, endpoints.wake),
+            Service("schedules", schedules.run, schedules.wake),
+            Service("inbox", inbox.run, inbox.wake),
             Service("retention", retention.run),
         ]
         supervisor = Supervisor(services, clock, events)

@@ -109,6 +109,12 @@ def key_bytes(value: object) -> bytes:
     return key
 
 
+def key_list(value: object) -> tuple[bytes, ...]:
+    """Keys between commas, or a list of them."""
+    parts = value if isinstance(value, list) else text(value).split(",")
+    return tuple(key_bytes(part.strip() if isinstance(part, str) else part) for part in parts if part != "")
+
+
 def _setting(default: T, read: Reader[T], help: str, *, secret: bool = False) -> T:
     made: T = field(default=default, repr=not secret, metadata={"read": read, "help": help, "secret": secret})
     return made
@@ -190,6 +196,20 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Webhooks:
+    """What arrives from outside."""
+
+    dedupe_hours: int = _setting(
+        168, whole(24, 24 * 365), "Hours within which an event that comes again starts nothing."
+    )
+    keep_days: int = _setting(30, whole(1, 36_500), "Days that deliveries are kept, and what came of each firing.")
+    keep_rejected: int = _setting(
+        10_000, whole(0, 10**9), "Newest rejected deliveries, and as many duplicates, of a workspace that are kept."
+    )
+    read_timeout_s: int = _setting(30, whole(1, 3600), "Seconds that a sender has to send its request's body.")
+
+
+@dataclass(frozen=True, slots=True)
 class Vault:
     """The key that secrets and credentials are sealed with."""
 
@@ -197,6 +217,12 @@ class Vault:
         None,
         optional(key_bytes),
         "32 bytes in hex or base64; without it, the file vault.key of the data directory.",
+        secret=True,
+    )
+    previous_key: tuple[bytes, ...] | None = _setting(
+        None,
+        optional(key_list),
+        "Keys that were used before, between commas; they only open what they have sealed.",
         secret=True,
     )
 
@@ -220,6 +246,7 @@ class Settings:
     engine: Engine = Engine()
     limits: Limits = Limits()
     retention: Retention = Retention()
+    webhooks: Webhooks = Webhooks()
     vault: Vault = Vault()
     log: Log = Log()
 

@@ -9,7 +9,7 @@ import pytest
 from stepwell.errors import AlreadyExists, NotFound
 from stepwell.ids import TimeOrderedIds
 from stepwell.states import WorkflowStatus
-from stepwell.store import Connection, Key, Secret, Store, Workflow, Workspace
+from stepwell.store import Connection, ConnectionFilter, Key, Secret, Store, Workflow, Workspace
 
 NOW = 1_700_000_000_000
 DRAFT, ACTIVE = WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE
@@ -533,7 +533,14 @@ async def test_connections_are_paged_newest_first_without_credentials(
     async def page(
         provider: str | None = None, status: str | None = None, before: str | None = None
     ) -> list[Connection]:
-        return await store.connections.page(workspace, provider=provider, status=status, before=before, limit=2)
+        wanted = ConnectionFilter(
+            workspace=workspace,
+            providers=None if provider is None else (provider,),
+            statuses=None if status is None else (status,),
+            before=before,
+            limit=2,
+        )
+        return (await store.connections.page(wanted))[0]
 
     first, second, third = (msgspec.structs.replace(connection, sealed=None) for connection in created)
     assert await page() == [third, second]

@@ -18,6 +18,10 @@ GRANTED = {
         "GET /workflows/{id}/versions",
         "GET /workflows/{id}/versions/{n}",
         "GET /workflows/{id}/schedule/next",
+        "GET /workflows/{id}/schedule/history",
+        "GET /webhook-endpoints",
+        "GET /webhook-endpoints/{id}",
+        "GET /webhook-endpoints/{id}/deliveries",
     },
     "workflows:write": {
         "POST /workflows",
@@ -30,6 +34,12 @@ GRANTED = {
         "POST /workflows/{id}/duplicate",
         "PATCH /workflows/{id}/canvas",
         "POST /workflows/{id}/versions/{n}/restore",
+        "POST /webhook-endpoints",
+        "PUT /webhook-endpoints/{id}",
+        "DELETE /webhook-endpoints/{id}",
+        "POST /webhook-endpoints/{id}/rotate-secret",
+        "POST /webhook-endpoints/{id}/test",
+        "POST /webhook-endpoints/{id}/deliveries/{deliveryId}/retry",
     },
     "workflows:execute": {
         "POST /workflows/{id}/run",
@@ -43,6 +53,8 @@ GRANTED = {
         "POST /events",
         "POST /approvals/{id}/approve",
         "POST /approvals/{id}/reject",
+        "POST /webhook-deliveries/{id}/replay",
+        "POST /webhook-deliveries/{id}/start",
     },
     "runs:read": {
         "GET /runs",
@@ -51,10 +63,27 @@ GRANTED = {
         "GET /runs/{id}/stream",
         "GET /approvals",
         "GET /approvals/{id}",
+        "GET /webhook-deliveries",
+        "GET /webhook-deliveries/{id}",
     },
     "runs:write": {"DELETE /runs/{id}"},
-    "connections:read": {"GET /connections", "GET /connections/{id}"},
-    "connections:write": {"POST /connections", "PUT /connections/{id}", "DELETE /connections/{id}"},
+    "connections:read": {
+        "GET /connections",
+        "GET /connections/{id}",
+        "GET /auth-configs",
+        "GET /auth-configs/{id}",
+        "GET /connectors",
+        "GET /connectors/{name}",
+    },
+    "connections:write": {
+        "POST /connections",
+        "PUT /connections/{id}",
+        "DELETE /connections/{id}",
+        "POST /connections/{id}/test",
+        "POST /connections/{id}/authorize",
+        "POST /auth-configs",
+        "DELETE /auth-configs/{id}",
+    },
     "secrets:write": {
         "GET /workflows/{id}/secrets",
         "POST /workflows/{id}/secrets",
@@ -68,6 +97,10 @@ GRANTED = {
         "GET /admin/workspaces",
         "POST /admin/workspaces",
         "GET /admin/workspaces/{id}",
+        "GET /admin/vault",
+        "POST /admin/vault/rotate",
+        "POST /connectors",
+        "DELETE /connectors/{name}",
     },
 }
 WITHOUT_KEY = {"GET /approvals/{id}/decide", "POST /approvals/{id}/decide"}
@@ -107,7 +140,9 @@ def test_without_its_scope_nothing_is_answered(api: Api, scope: str) -> None:
 
     for each in GRANTED[scope]:
         method, path = each.split()
-        response = without(method, path.format(id=UNKNOWN, n=1, key="K"), BODIES.get(each))
+        response = without(
+            method, path.format(id=UNKNOWN, n=1, key="K", name="stripe", deliveryId=UNKNOWN), BODIES.get(each)
+        )
         assert refused(response, 403, "FORBIDDEN", f"Missing required scope: {scope}") == [{"scope": scope}]
 
 

@@ -29,8 +29,9 @@ class Principal:
 
 
 def new_key_text(dialect: str) -> str:
-    """The text of a new key: the dialect's prefix and 32 characters of `[A-Za-z0-9_-]`."""
-    return DIALECTS[dialect].prefix + secrets.token_urlsafe(24)
+    """The text of a new key: the dialect's prefix and 32 or 40 characters of `[A-Za-z0-9_-]`."""
+    known = DIALECTS[dialect]
+    return known.prefix + secrets.token_urlsafe(known.characters * 3 // 4)
 
 
 def hash_key(text: str) -> bytes:

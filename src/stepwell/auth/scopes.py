@@ -1,4 +1,4 @@
-"""Scopes: what a key may do, and how each dialect calls it. Source: LoopFour contract 2."""
+"""Scopes: what a key may do, and how each dialect calls it. Source: LoopFour contract 2, Flowra contract 2."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,14 +22,26 @@ SCOPES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """A dialect's keys: how their text begins, and the core scopes behind each of its own."""
+    """A dialect's keys: how their text begins, the core scopes behind each of its own, and how many random characters
+    there are in the text."""
 
     prefix: str
     scopes: Mapping[str, frozenset[str]]
+    characters: int = 32
 
 
+_OF_FLOWRA = (
+    "workflows:read",
+    "workflows:write",
+    "workflows:execute",
+    "runs:read",
+    "connections:read",
+    "connections:write",
+    ADMIN,
+)
 DIALECTS: Mapping[str, Dialect] = {
     "loopfour": Dialect("wfk_", {scope: frozenset({scope}) for scope in SCOPES}),
+    "flowra": Dialect("flw_", {scope: frozenset({scope}) for scope in _OF_FLOWRA}, 40),
 }
 
 

@@ -3,21 +3,22 @@
 import base64
 import hmac
 import os
-import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from stepwell.auth.key_file import KEY, KEY_FILE, KeyFile
 from stepwell.errors import StartupRefused, StepwellError
-from stepwell.settings import key_bytes
 from stepwell.store import Keys
 
-KEY_FILE = "vault.key"
 _FORM = b"\x01"
-_ID, _NONCE, _TAG, _KEY = 8, 12, 16, 32
+_ID, _NONCE, _TAG, _KEY = 8, 12, 16, KEY
 _WRAPPED = _NONCE + _KEY + _TAG
-_PROBE = ("", "vault-probe", b"stepwell")
+_PROBE = ("", "vault-probe")
+_KNOWN = b"stepwell"
+_ROOT = 32
 
 
 class CannotOpen(StepwellError):
@@ -29,24 +30,40 @@ class Vault:
 
     Sealed form: a byte of form, 8 of the server key's id, the wrapped data key (nonce, ciphertext, tag), the value
     (nonce, ciphertext, tag). Workspace and record id are the associated data of both. Source: LoopFour contract 13.
+
+    Values are sealed with the current key, and opened with whichever of the keys has sealed them. What is signed stays
+    signed when the key changes: the roots of signatures are those of the first key.
     """
 
-    __slots__ = ("_approvals", "_id", "_markers", "_wrap")
+    __slots__ = ("_approvals", "_file", "_keys", "_markers", "_raw", "head")
 
-    def __init__(self, key: bytes) -> None:
-        """`key` is the server's, 32 bytes."""
-        self._wrap = AESGCM(_derived(key, "wrap"))
-        self._markers = _derived(key, "markers")
-        self._approvals = _derived(key, "approvals")
-        self._id = _derived(key, "id")[:_ID]
+    def __init__(self, key: bytes, older: Sequence[bytes] = (), file: KeyFile | None = None) -> None:
+        """`key` is the current one, 32 bytes; `older` ones only open. `file` is where they are kept, if in a file."""
+        self._file = file
+        self._take([key, *older])
+        self._root_in(key)
+
+    @property
+    def key_id(self) -> str:
+        """Names the current key: 16 hex digits."""
+        return self.head[1:].hex()
+
+    @property
+    def older_ids(self) -> list[str]:
+        """Names the older keys."""
+        return [_id_of(key).hex() for key in self._raw[1:]]
+
+    @property
+    def in_file(self) -> bool:
+        """Whether the keys are kept in a file, so that another can be made."""
+        return self._file is not None
 
     def seal(self, workspace: str, record: str, value: bytes) -> bytes:
         """The value sealed for one record of a workspace."""
         place = _place(workspace, record)
         data_key = AESGCM.generate_key(256)
-        wrapping, sealing = os.urandom(_NONCE), os.urandom(_NONCE)
-        wrapped = self._wrap.encrypt(wrapping, data_key, place)
-        return _FORM + self._id + wrapping + wrapped + sealing + AESGCM(data_key).encrypt(sealing, value, place)
+        sealing = os.urandom(_NONCE)
+        return self._wrapped(data_key, place) + sealing + AESGCM(data_key).encrypt(sealing, value, place)
 
     def open(self, workspace: str, record: str, sealed: bytes) -> bytes:
         """The value sealed for that record.
@@ -55,15 +72,37 @@ class Vault:
             CannotOpen: sealed with another key, for another record, or damaged.
         """
         place = _place(workspace, record)
-        head, rest = sealed[: 1 + _ID], sealed[1 + _ID :]
-        if head != _FORM + self._id:
-            raise CannotOpen("A sealed value was sealed with another vault key")
-        wrapped, value = rest[:_WRAPPED], rest[_WRAPPED:]
+        data_key, value = self._data_key(place, sealed)
         try:
-            data_key = self._wrap.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], place)
             return AESGCM(data_key).decrypt(value[:_NONCE], value[_NONCE:], place)
         except (InvalidTag, ValueError):
-            raise CannotOpen("A sealed value is damaged or belongs to another record") from None
+            raise _damaged() from None
+
+    def rewrap(self, workspace: str, record: str, sealed: bytes) -> bytes:
+        """The same value, its data key wrapped by the current key.
+
+        Raises:
+            CannotOpen: as `open` does.
+        """
+        place = _place(workspace, record)
+        data_key, value = self._data_key(place, sealed)
+        return self._wrapped(data_key, place) + value
+
+    def turn(self) -> None:
+        """Make a new key the current one. It is in the file, beside those that were there, before it seals anything.
+
+        Raises:
+            OSError: the file cannot be written; nothing has changed.
+        """
+        keys = [os.urandom(_KEY), *self._raw]
+        self._keep(keys)
+
+    def forget_older(self) -> int:
+        """Forget the older keys, once nothing is sealed by them; how many. Raises OSError."""
+        count = len(self._raw) - 1
+        if count:
+            self._keep(self._raw[:1])
+        return count
 
     def sign(self, text: str) -> str:
         """64 hex characters that only this vault can make of a text."""
@@ -74,67 +113,89 @@ class Vault:
         made = hmac.digest(self._approvals, f"{approval}\0{approver}".encode(), "sha256")
         return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
 
+    def probed(self, probe: bytes) -> None:
+        """Take over the roots of signatures that stand in the vault's probe, or those of the key that sealed it.
 
-def load_vault(key: bytes | None, data: Path) -> Vault:
+        Raises:
+            CannotOpen: no key of the vault has sealed it.
+        """
+        value = self.open(*_PROBE, probe)
+        if len(value) > len(_KNOWN):
+            roots = value[len(_KNOWN) :]
+            self._markers, self._approvals = roots[:_ROOT], roots[_ROOT:]
+        else:
+            self._root_in(next(key for key in self._raw if _id_of(key) == probe[1 : 1 + _ID]))
+
+    def probe(self) -> bytes:
+        """A value by which the vault is known, with the roots of signatures in it."""
+        return self.seal(*_PROBE, _KNOWN + self._markers + self._approvals)
+
+    def _root_in(self, key: bytes) -> None:
+        self._markers = _derived(key, "markers")
+        self._approvals = _derived(key, "approvals")
+
+    def _keep(self, keys: Sequence[bytes]) -> None:
+        if self._file is not None:
+            self._file.write(keys)
+        self._take(keys)
+
+    def _take(self, keys: Sequence[bytes]) -> None:
+        self._raw = tuple(keys)
+        self._keys = {_FORM + _id_of(key): AESGCM(_derived(key, "wrap")) for key in keys}
+        self.head = _FORM + _id_of(keys[0])
+
+    def _wrapped(self, data_key: bytes, place: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return self.head + nonce + self._keys[self.head].encrypt(nonce, data_key, place)
+
+    def _data_key(self, place: bytes, sealed: bytes) -> tuple[bytes, bytes]:
+        """The data key of a sealed value, and the rest of it."""
+        head, rest = sealed[: 1 + _ID], sealed[1 + _ID :]
+        if head not in self._keys:
+            raise CannotOpen("A sealed value was sealed with another vault key")
+        wrapped = rest[:_WRAPPED]
+        try:
+            return self._keys[head].decrypt(wrapped[:_NONCE], wrapped[_NONCE:], place), rest[_WRAPPED:]
+        except (InvalidTag, ValueError):
+            raise _damaged() from None
+
+
+def load_vault(key: bytes | None, data: Path, previous: Sequence[bytes] = ()) -> Vault:
     """The vault of the key of the settings, or of the key file in the data directory, which is made if it is missing.
+    `previous` keys open what they have sealed.
 
     Raises:
         StartupRefused: the file cannot be read or made, holds no key, or may be read by others.
     """
-    return Vault(key if key is not None else _key_of(data / KEY_FILE))
+    if key is not None:
+        return Vault(key, [each for each in previous if each != key])
+    file = KeyFile(data / KEY_FILE)
+    first, *older = file.keys()
+    return Vault(first, [*older, *(each for each in previous if each not in (first, *older))], file)
 
 
 async def check_vault(vault: Vault, keys: Keys) -> None:
-    """Make sure that the vault's key is the one that the store's values were sealed with.
+    """Make sure that the store's values were sealed with a key of the vault.
 
     Raises:
-        StartupRefused: it is another.
+        StartupRefused: they were not.
     """
-    workspace, record, value = _PROBE
-    probe = await keys.vault_probe(vault.seal(workspace, record, value))
     try:
-        vault.open(workspace, record, probe)
+        vault.probed(await keys.vault_probe(vault.seal(*_PROBE, _KNOWN)))
     except CannotOpen:
         raise StartupRefused(
             "The vault key is not the one that this data was sealed with. Restore the file vault.key of the data "
-            "directory, or set STEPWELL_VAULT_KEY to the key that was used before."
+            "directory, or set STEPWELL_VAULT_KEY to the key that was used before. If the key was changed, give the "
+            "former one as STEPWELL_VAULT_PREVIOUS_KEY."
         ) from None
 
 
-def _key_of(path: Path) -> bytes:
-    try:
-        if not path.exists():
-            _make_key_file(path)
-        if path.stat().st_mode & 0o077:
-            raise StartupRefused(f"{path} may be read by others. Run `chmod 600 {path}`.")
-        return key_bytes(path.read_text("ascii"))
-    except OSError as error:
-        raise StartupRefused(f"{path} cannot be read or made: {error.strerror}") from error
-    except ValueError as error:
-        raise StartupRefused(f"{path} holds no key: {error}. Restore it from your backup.") from error
+def _id_of(key: bytes) -> bytes:
+    return _derived(key, "id")[:_ID]
 
 
-def _make_key_file(path: Path) -> None:
-    """Write a new key so that the file is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(file, base64.b64encode(os.urandom(_KEY)) + b"\n")
-        os.fsync(file)
-    finally:
-        os.close(file)
-    try:
-        os.link(new, path)
-    except FileExistsError:
-        pass  # another process was first; its key counts
-    finally:
-        new.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _damaged() -> CannotOpen:
+    return CannotOpen("A sealed value is damaged or belongs to another record")
 
 
 def _derived(key: bytes, purpose: str) -> bytes:

@@ -83,7 +83,7 @@ def _at_the_vault(directory: DataDirectory, settings: Settings, *, free: bool) -
             raise StartupRefused(f"The vault key {place} is missing. Restore it, or set STEPWELL_VAULT_KEY.")
         yield "There is no vault key yet; `serve` makes it."
         return
-    vault = load_vault(settings.vault.key, directory.path)
+    vault = load_vault(settings.vault.key, directory.path, settings.vault.previous_key or ())
     tried = exists and free and asyncio.run(_try(vault, directory))
     yield f"The vault key is {place}{'; it opens what is in the database' if tried else ''}."
 

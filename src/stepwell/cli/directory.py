@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stepwell.auth.vault import KEY_FILE
+from stepwell.auth.key_file import KEY_FILE
 from stepwell.errors import StartupRefused
 from stepwell.settings import Settings
 from stepwell.store.sqlite import FILE_NAME, DirectoryLock, connect

@@ -65,6 +65,16 @@ def show_table(columns: Mapping[str, str], rows: Iterable[msgspec.Struct], *, em
     out.print(table)
 
 
+def show_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of texts as a table."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for index, heading in enumerate(headings):
+        table.add_column(heading, overflow="fold", no_wrap=index == 0)
+    for row in rows:
+        table.add_row(*(escape(text) for text in row))
+    out.print(table)
+
+
 def cell(value: Any) -> str:
     """A value as the text of a cell."""
     if value is None:

@@ -2,9 +2,14 @@
 
 from stepwell.client.approvals import Approvals
 from stepwell.client.connections import Connections
+from stepwell.client.connectors import Connectors
+from stepwell.client.deliveries import Deliveries
+from stepwell.client.endpoints import Endpoints
 from stepwell.client.keys import Keys
 from stepwell.client.runs import Runs
+from stepwell.client.schedules import Schedules
 from stepwell.client.transport import Transport
+from stepwell.client.vault import Vault
 from stepwell.client.workflows import Workflows
 
 
@@ -18,6 +23,11 @@ class Client:
         self.ready = transport.ready
         self.workflows = Workflows(transport)
         self.runs = Runs(transport)
+        self.schedules = Schedules(transport)
         self.approvals = Approvals(transport)
         self.keys = Keys(transport)
         self.connections = Connections(transport)
+        self.connectors = Connectors(transport)
+        self.endpoints = Endpoints(transport)
+        self.deliveries = Deliveries(transport)
+        self.vault = Vault(transport)

@@ -12,9 +12,11 @@ class Keys:
     def __init__(self, transport: Transport) -> None:
         self._call = transport.call
 
-    def create(self, name: str, scopes: Sequence[str], *, expires_at: str | None = None) -> NewKey:
-        """A new key; its text is told this once. `expires_at` is an ISO 8601 time."""
-        body = {"name": name, "scopes": list(scopes), "expiresAt": expires_at}
+    def create(
+        self, name: str, scopes: Sequence[str], *, expires_at: str | None = None, dialect: str = "loopfour"
+    ) -> NewKey:
+        """A new key; its text is told this once. `expires_at` is an ISO 8601 time; scopes are those of the dialect."""
+        body = {"name": name, "scopes": list(scopes), "expiresAt": expires_at, "dialect": dialect}
         return self._call("POST", "/admin/keys", body).one(NewKey)
 
     def list(self, *, limit: int = 50, cursor: str | None = None) -> Page[Key]:

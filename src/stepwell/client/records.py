@@ -42,6 +42,32 @@ class Failure(Record, frozen=True):
     details: Mapping[str, Any] | UnsetType = UNSET
 
 
+class NextFiring(Record, frozen=True):
+    """A time at which a schedule fires: in UTC, and local with its offset."""
+
+    at: str
+    local: str
+
+
+class Schedule(Record, frozen=True):
+    """The next times of a schedule. Warnings tell what clocks being set does to them, and why none fires."""
+
+    timezone: str
+    next: list[NextFiring]
+    warnings: list[str]
+
+
+class Firing(Record, frozen=True):
+    """What came of one time of a schedule. `status` is started, skipped or failed; a reason says why no run is."""
+
+    id: str
+    scheduled_at: str | None
+    fired_at: str
+    status: str
+    reason: str | None
+    run_id: str | None
+
+
 class Run(Record, frozen=True):
     """A run in a list."""
 
@@ -228,3 +254,37 @@ class Connection(Record, frozen=True):
     base_url: str | None
     created_at: str
     updated_at: str
+    status_reason: str | None = None
+    last_synced_at: str | None = None
+    expires_at: str | None = None
+    auth_config_id: str | None = None
+
+
+class TestedConnection(Record, frozen=True):
+    """What a test call came to."""
+
+    __test__ = False  # no test of ours
+
+    ok: bool
+    status: str
+    message: str
+    checked_at: str
+
+
+class Authorization(Record, frozen=True):
+    """Where the owner of an account agrees, and until when."""
+
+    authorize_url: str
+    expires_at: str
+
+
+class VaultStatus(Record, frozen=True):
+    """The vault's keys by name, and how many values are still sealed by older ones."""
+
+    key_id: str
+    older_key_ids: list[str]
+    key_source: str
+    remaining: dict[str, int]
+    rewrapped: int
+    unreadable: int
+    done: bool

@@ -1,19 +1,22 @@
 """Actions: what a step asks of a provider, done over HTTP or mail, or made up by the connection's simulator."""
 
 import hashlib
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Protocol
+from urllib.parse import quote
 
 from stepwell.clock import Clock
 from stepwell.connectors.catalogue import Connectors
+from stepwell.connectors.connector import Action, Connector, Request
+from stepwell.connectors.credentials import masking, open_fields, sent
 from stepwell.connectors.failures import read_answer
 from stepwell.connectors.mail import MailServer, SmtpMail
-from stepwell.connectors.manifest import Action, Auth, Basic, Bearer, Connector, HeaderKey, Request
 from stepwell.connectors.message import read_mail
 from stepwell.connectors.parameters import accept
-from stepwell.connectors.shape import flatten, form_body, json_body
+from stepwell.connectors.postgres import Database, Postgres
+from stepwell.connectors.shape import encoded, flatten, text_of
 from stepwell.definitions import ActionSpec
 from stepwell.errors import StepError
 from stepwell.expressions import Scope
@@ -29,13 +32,17 @@ MARGIN_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class OpenConnection:
-    """A connection, its credentials unsealed. `mode`: live or simulator; `base_url` stands in for the provider's."""
+    """A connection, its credentials unsealed. `mode`: live or simulator; `base_url` stands in for the provider's,
+    `headers` for what the manifest would send of the credentials. `renew` gives the connection with another access
+    token, if the provider no longer takes this one."""
 
     id: str
     provider: str
     mode: str
     base_url: str | None = None
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
+    renew: Callable[[], Awaitable["OpenConnection"]] | None = field(default=None, repr=False, compare=False)
 
 
 class Simulator(Protocol):
@@ -58,8 +65,11 @@ class ConnectorActions:
         open_connection: Callable[[str, str], Awaitable[OpenConnection]],
         simulator: Simulator,
         clock: Clock,
+        postgres: Postgres | None = None,
     ) -> None:
+        """`postgres` may be absent where no action is performed live."""
         self._connectors = connectors
+        self._postgres = postgres
         self._http = http
         self._mail = mail
         self._open_connection = open_connection
@@ -83,16 +93,29 @@ class ConnectorActions:
         or a message show as `[secret]`."""
         connector, compiled = self._connectors.find(action)
         connection = await self._connection(connector, call)
+        try:
+            return await self._performed(connector, compiled, params, connection, call)
+        except StepError as error:
+            if error.http_status != HTTPStatus.UNAUTHORIZED or connection.renew is None:
+                raise
+        return await self._performed(connector, compiled, params, await connection.renew(), call)
+
+    async def _performed(
+        self, connector: Connector, compiled: Action, params: Json, connection: OpenConnection, call: Call
+    ) -> Json:
         scope = {
-            "params": accept(action, compiled, params),
-            "connection": _open_fields(connector, connection),
+            "params": accept(f"{connector.name}.{compiled.name}", compiled, params),
+            "connection": open_fields(connector.manifest, connection.credentials),
+            "call": {"id": call.operation_id, "now": call.now_ms},
         }
-        mask = _masking(connector, connection)
+        mask = masking(connector.manifest, connection.credentials, connection.headers)
         try:
             if connection.mode == SIMULATOR:
                 output = await self._simulate(compiled, scope, connection, call)
             elif connector.manifest.protocol == "smtp":
                 output = await self._send_mail(scope, connection, call)
+            elif connector.manifest.protocol == "postgres":
+                output = await self._run_sql(compiled.name, scope["params"], connection, call)
             else:
                 output = await _Exchange(self._http, self._clock, connector, compiled, connection, call).run(scope)
         except StepError as error:
@@ -113,6 +136,14 @@ class ConnectorActions:
         count = await self._simulator.count(call.workspace, connection.id, call.operation_id, case.count)
         return case.output.render({**scope, "count": count, "n": f"{count:04d}"})
 
+    async def _run_sql(self, name: str, params: Json, connection: OpenConnection, call: Call) -> Json:
+        if self._postgres is None:
+            raise StepError("Databases cannot be reached here")
+        database, timeout_s = Database.of(connection.credentials), _timeout_s(call)
+        if name == "execute":
+            return await self._postgres.execute(database, params, timeout_s)
+        return await self._postgres.query(database, params, timeout_s)
+
     async def _send_mail(self, scope: Mapping[str, Json], connection: OpenConnection, call: Call) -> Json:
         server = MailServer.of(connection.credentials)
         mail = read_mail(scope["params"], server.sender)
@@ -132,8 +163,8 @@ class _Exchange:
         self._connector = connector
         self._action = action
         self._call = call
-        self._base_url = (connection.base_url or connector.manifest.base_url).rstrip("/")
-        self._credentials = _auth_headers(connector.manifest.auth, connection.credentials)
+        self._own_base_url = connection.base_url
+        self._sent = sent(connector.manifest.auths, connection.credentials, connection.headers)
         self._ends = clock.monotonic() + _timeout_s(call)
 
     async def run(self, scope: Scope) -> Json:
@@ -154,26 +185,32 @@ class _Exchange:
         return answer if self._action.output is None else self._action.output.render(scope)
 
     async def _send(self, request: Request, name: str, scope: Scope) -> Json:
-        manifest = self._connector.manifest
-        headers = {"Accept": "application/json", **manifest.headers, **request.headers.render(scope)}
+        headers = {"Accept": "*/*" if request.answer in ("text", "any") else "application/json"}
+        headers |= _texts(self._connector.headers.render(scope)) | _texts(request.headers.render(scope))
         body = None
-        if request.body is not None:
-            encode = form_body if manifest.encoding == "form" else json_body
-            headers["Content-Type"], body = encode(request.body.render(scope))
-        if request.method != "GET":
-            headers[manifest.idempotency_header] = self._key(name)
+        if request.body is not None and (written := request.body.render(scope)) is not None:
+            content_type, body = encoded(request.encoding, written, repeats=request.repeats)
+            headers["Content-Type"] = request.content_type or content_type
+        if request.method not in ("GET", "HEAD"):
+            headers[self._connector.manifest.idempotency_header] = self._key(name)
+        cookies = {**_cookies(request.cookies.render(scope)), **self._sent.cookies}
+        if cookies:
+            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
         response = await self._http.send(
             self._call.workspace,
             HttpRequest(
                 request.method,
-                self._base_url + request.path.render(scope),
-                headers=headers | self._credentials,
-                params=tuple(flatten(request.query.render(scope))),
+                self._base_url(scope) + request.path.render(scope),
+                headers=headers | self._sent.headers,
+                params=(*flatten(request.query.render(scope), repeats=request.repeats), *self._sent.query),
                 body=body,
                 timeout_s=max(0.001, self._ends - self._clock.monotonic()),
             ),
         )
-        return read_answer(self._connector, response, self._clock.now_ms())
+        return read_answer(self._connector, response, self._clock.now_ms(), request.answer)
+
+    def _base_url(self, scope: Scope) -> str:
+        return (self._own_base_url or text_of(self._connector.base_url.render(scope))).rstrip("/")
 
     def _key(self, name: str) -> str:
         operation = self._call.operation_id
@@ -185,39 +222,9 @@ def _timeout_s(call: Call) -> float:
     return max(call.timeout_s - MARGIN_S, call.timeout_s / 2)
 
 
-def _auth_headers(auth: Auth | None, credentials: Mapping[str, str]) -> dict[str, str]:
-    match auth:
-        case Bearer(field=name):
-            return {"Authorization": f"Bearer {credentials.get(name, '')}"}
-        case HeaderKey(name=header, field=name):
-            return {header: credentials.get(name, "")}
-        case Basic(username=username, password=password):
-            pair = f"{credentials.get(username, '')}:{credentials.get(password, '') if password else ''}"
-            return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
-    return {}
+def _texts(fields: Mapping[str, Json]) -> dict[str, str]:
+    return {name: text_of(value) for name, value in fields.items()}
 
 
-def _open_fields(connector: Connector, connection: OpenConnection) -> dict[str, str]:
-    """The fields of the credentials that are no secrets; templates may read them."""
-    fields = connector.manifest.credentials
-    return {name: value for name, value in connection.credentials.items() if name in fields and not fields[name].secret}
-
-
-def _masking(connector: Connector, connection: OpenConnection) -> Callable[[str], str]:
-    """Replaces every credential in a text, also as it was sent. One under four characters only if it is the text."""
-    fields = connector.manifest.credentials
-    sent = _auth_headers(connector.manifest.auth, connection.credentials).values()
-    secrets = {
-        value for name, value in connection.credentials.items() if value and name in fields and fields[name].secret
-    }
-    secrets |= {value.partition(" ")[2] for value in sent} - {""}
-
-    def mask(text: str) -> str:
-        if text in secrets:
-            return "[secret]"
-        for secret in sorted(secrets, key=len, reverse=True):
-            if len(secret) >= 4:
-                text = text.replace(secret, "[secret]")
-        return text
-
-    return mask
+def _cookies(fields: Mapping[str, Json]) -> dict[str, str]:
+    return {name: quote(value, safe="") for name, value in _texts(fields).items()}

@@ -2,17 +2,41 @@
 
 from collections.abc import Mapping
 
-from stepwell.connectors.manifest import Action, Connector, Credential
+from stepwell.connectors.connector import Action, Connector
+from stepwell.connectors.events import Event
+from stepwell.connectors.manifest import Credential
 from stepwell.definitions import ActionSpec
 from stepwell.errors import Fault, StepError, ValidationFailed
+from stepwell.expressions import regex
+from stepwell.triggers import EventSpec
 from stepwell.values import Json
 
 
 class Connectors:
-    """All loaded connectors: the port `Catalogue`, and the rules of their credentials."""
+    """All loaded connectors: the port `Catalogue`, and the rules of their credentials. Those given at first stay; more
+    may come and go while the server runs."""
 
     def __init__(self, loaded: Mapping[str, Connector]) -> None:
-        self._loaded = loaded
+        self._loaded = dict(loaded)
+        self._built_in = frozenset(loaded)
+
+    def get(self, name: str) -> Connector | None:
+        """The connector of that name, or None."""
+        return self._loaded.get(name)
+
+    def is_built_in(self, name: str) -> bool:
+        """Whether the connector came with Stepwell."""
+        return name in self._built_in
+
+    def put(self, connector: Connector) -> None:
+        """Offer a connector from now on, in place of one of the same name that was put before."""
+        if connector.name not in self._built_in:
+            self._loaded[connector.name] = connector
+
+    def drop(self, name: str) -> None:
+        """No longer offer a connector that was put."""
+        if name not in self._built_in:
+            self._loaded.pop(name, None)
 
     def action(self, name: str) -> ActionSpec | None:
         """The action of that full name, or None."""
@@ -29,6 +53,41 @@ class Connectors:
         """The connectors that offer an action of that short name."""
         return tuple(name for name, connector in self._loaded.items() if action in connector.actions)
 
+    def event_kind(self, name: str) -> str | None:
+        """See `triggers.EventCatalogue`."""
+        spec = self.event(name)
+        return spec.kind if spec else None
+
+    def event(self, name: str) -> EventSpec | None:
+        """See `triggers.EventCatalogue`."""
+        found = self.find_event(name)
+        return found.spec if found else None
+
+    def events(self) -> tuple[EventSpec, ...]:
+        """See `triggers.EventCatalogue`."""
+        return tuple(event.spec for connector in self._loaded.values() for event in connector.events.values())
+
+    def event_filter(self, name: str, params: dict[str, Json]) -> dict[str, Json]:
+        """See `triggers.EventCatalogue`."""
+        event = self.find_event(name)
+        return event.hook.body_filter(event.scope(params)) if event and event.hook else {}
+
+    def hook_config(self, config: dict[str, Json]) -> dict[str, Json]:
+        """See `triggers.EventCatalogue`. An event that is gone is listened to by nobody."""
+        name = str(config.get("event"))
+        event = self.find_event(name)
+        if event is None or event.hook is None:
+            return {"type": "webhook", "events": []}
+        asked = {**(config.get("filter") or {}), **self.event_filter(name, config.get("params") or {})}
+        hook: dict[str, Json] = {"type": "webhook", "events": list(event.hook.events)}
+        return {**hook, "signature": {"scheme": event.hook.scheme}, **({"filter": asked} if asked else {})}
+
+    def find_event(self, name: str) -> Event | None:
+        """The event of a full name, compiled."""
+        provider, _, short = name.partition(".")
+        connector = self._loaded.get(provider)
+        return connector.events.get(short) if connector else None
+
     def find(self, name: str) -> tuple[Connector, Action]:
         """Connector and action of a full name. Raises StepError if there is none: plans are checked, versions outlive
         connectors."""
@@ -38,9 +97,9 @@ class Connectors:
             raise StepError(f"Unknown action: {name}")
         return connector, connector.actions[short]
 
-    def credentials(self, provider: str, given: Json) -> dict[str, str]:
-        """The credentials of a new connection as text, fields that the connector does not know left out. Source:
-        LoopFour contract 13.
+    def credentials(self, provider: str, given: Json, optional: frozenset[str] = frozenset()) -> dict[str, str]:
+        """The credentials of a new connection as text, fields that the connector does not know left out. Those that are
+        `optional` need not be there, whatever the connector says. Source: LoopFour contract 13.
 
         Raises:
             ValidationFailed: unknown provider, or missing or unfit fields; all of them are listed.
@@ -54,11 +113,13 @@ class Connectors:
         fit: dict[str, str] = {}
         for name, rule in connector.manifest.credentials.items():
             value = given.get(name)
-            message = _fault(rule, value)
+            message = None if name in optional and value in (None, "") else _fault(rule, value)
             if message:
                 faults.append(Fault(("credentials", name), message))
             elif value not in (None, ""):
                 fit[name] = str(value)
+            elif rule.default is not None:
+                fit[name] = rule.default
         if faults:
             raise ValidationFailed("Invalid request", faults)
         return fit
@@ -66,7 +127,7 @@ class Connectors:
 
 def _fault(rule: Credential, value: Json) -> str | None:
     if value in (None, ""):
-        return "Required" if rule.required else None
+        return "Required" if rule.required and rule.default is None else None
     if rule.number:
         return None if _is_port(value) else "Expected a number from 1 to 65535"
     if not isinstance(value, str):
@@ -75,6 +136,8 @@ def _fault(rule: Credential, value: Json) -> str | None:
         return "Holds a line break or control character"
     if rule.choices and value not in rule.choices:
         return f"Invalid enum value. Expected {' | '.join(repr(c) for c in rule.choices)}, received {value!r}"
+    if rule.pattern is not None and not regex(rule.pattern).fullmatch(value):
+        return f"Expected {rule.hint or rule.title}"
     return None
 
 

@@ -80,6 +80,27 @@ async def open_socket(host: str, port: int, allow_private: bool) -> socket.socke
     raise failure
 
 
+async def resolve(host: str, port: int, allow_private: bool) -> list[str]:
+    """The addresses of a host that may be connected, for clients that make their sockets themselves.
+
+    Raises:
+        EgressRefused: the guard refuses all of them.
+        OSError: the host has no address.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    allowed: list[str] = []
+    refusal: EgressRefused | None = None
+    for address in dict.fromkeys(str(info[4][0]) for info in found):
+        try:
+            check_address(address, allow_private)
+            allowed.append(address)
+        except EgressRefused as refused:
+            refusal = refused
+    if refusal is not None and not allowed:
+        raise refusal
+    return allowed
+
+
 async def _connect(loop: asyncio.AbstractEventLoop, sock: socket.socket, address: tuple[Any, ...]) -> socket.socket:
     sock.setblocking(False)
     try:

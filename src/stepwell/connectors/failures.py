@@ -3,7 +3,7 @@
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from stepwell.connectors.manifest import Connector
+from stepwell.connectors.connector import Connector
 from stepwell.errors import StepError
 from stepwell.expressions import Template
 from stepwell.steps.ports import HttpResponse
@@ -16,8 +16,9 @@ MAX_RETRY_AFTER_MS = 3_600_000
 _LIMITED = "API rate limit exceeded"
 
 
-def read_answer(connector: Connector, response: HttpResponse, now_ms: int) -> Json:
-    """The JSON of a provider's answer; null if it has no body.
+def read_answer(connector: Connector, response: HttpResponse, now_ms: int, form: str = "json") -> Json:
+    """The JSON of a provider's answer; null if it has no body. Of the form `text` it is a text whatever it holds, of
+    the form `any` if it is not JSON; of the form `headers` it is `{headers, body}`.
 
     Raises:
         StepError: kind http for an error status, kind provider for a failure behind a success status.
@@ -25,7 +26,11 @@ def read_answer(connector: Connector, response: HttpResponse, now_ms: int) -> Js
     failed = not 200 <= response.status < 300
     try:
         answer = decode(response.body) if response.body.strip() else None
+        if form == "text" and not failed:
+            answer = response.body.decode("utf-8", "replace")
     except InvalidJson:
+        if form != "json" and not failed:
+            return response.body.decode("utf-8", "replace")
         if not failed:
             message = f"{connector.manifest.title} sent an answer that is not JSON"
             raise StepError(message, kind="provider", outcome_unknown=True) from None
@@ -33,7 +38,7 @@ def read_answer(connector: Connector, response: HttpResponse, now_ms: int) -> Js
     failure = connector.failure
     if failed or (failure and failure.when and failure.when.evaluate({"answer": answer})):
         raise _failure(connector, response, answer, now_ms)
-    return answer
+    return {"headers": dict(response.headers), "body": answer} if form == "headers" else answer
 
 
 def retry_after_ms(value: str | None, now_ms: int) -> int | None:

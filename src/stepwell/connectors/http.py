@@ -160,6 +160,7 @@ async def _follow(session: aiohttp.ClientSession, url: URL, request: HttpRequest
             headers=request.headers,
             data=request.body,
             allow_redirects=False,
+            skip_auto_headers=("Content-Type",) if request.body is None else (),
             trace_request_ctx=progress,
         ) as response:
             location = response.headers.get("Location")

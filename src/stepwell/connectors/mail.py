@@ -88,6 +88,26 @@ class SmtpMail:
                 session.close()
         return Sent(identity, tuple(rejected))
 
+    async def check(self, server: MailServer, timeout_s: float) -> None:
+        """Connect and log in, and send nothing.
+
+        Raises:
+            StepError: as `send` does.
+        """
+        session: _Session | None = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                session = await self._open(server)
+                await session.noop()
+            await session.say_goodbye()
+        except EgressRefused as refusal:
+            raise StepError(refusal.sentence(server.host), kind="network") from None
+        except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            raise _failure(error, server.host, data_begun=False) from error
+        finally:
+            if session is not None:
+                session.close()
+
     async def _open(self, server: MailServer) -> "_Session":
         sock = await open_socket(server.host, server.port, self._allow_private)
         session = _Session(

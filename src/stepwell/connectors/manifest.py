@@ -1,39 +1,39 @@
-"""Manifests: what a connector is, read from YAML, checked and compiled once."""
+"""Manifests: what a connector is, as it is written in YAML or made from an OpenAPI document."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Literal, TypeAlias
 
-import jsonschema_rs
 import msgspec
-import yaml
 
-from stepwell.connectors.shape import Shape, UrlPath, compile_path, compile_shape
-from stepwell.errors import StartupRefused
-from stepwell.expressions import CompileFailed, Condition, Template, compile_condition, compile_template
 from stepwell.values import Json
 
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C where it was built: six times as fast
+Encoding: TypeAlias = Literal["json", "form", "text"]
+Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 
-class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A part of a manifest as it is written; a field that is not known is a fault."""
 
 
 class Credential(Written, frozen=True):
-    """One field of a connection's credentials. What is secret never shows in an output."""
+    """One field of a connection's credentials. What is secret never shows in an output. A `pattern` must match all of
+    the value; `hint` says in words what it wants. A field that is not required may have a `default`."""
 
     title: str
     required: bool = True
     secret: bool = False
     number: bool = False
     choices: tuple[str, ...] = ()
+    pattern: str | None = None
+    hint: str | None = None
+    default: str | None = None
+
+
+class NoAuth(Written, frozen=True, tag="none", tag_field="kind"):
+    """Nothing that says who asks."""
 
 
 class Bearer(Written, frozen=True, tag="bearer", tag_field="kind"):
-    """`Authorization: Bearer <field>`."""
+    """`Authorization: Bearer <field>`. The access token of an OAuth connection arrives in this field too."""
 
     field: str
 
@@ -46,32 +46,86 @@ class Basic(Written, frozen=True, tag="basic", tag_field="kind"):
 
 
 class HeaderKey(Written, frozen=True, tag="header", tag_field="kind"):
-    """A key in a header of its own."""
+    """A key in a header of its own, after `prefix` (`API-Key `)."""
+
+    name: str
+    field: str
+    prefix: str = ""
+
+
+class QueryKey(Written, frozen=True, tag="query", tag_field="kind"):
+    """A key in the query."""
 
     name: str
     field: str
 
 
-Auth: TypeAlias = Bearer | Basic | HeaderKey
+class CookieKey(Written, frozen=True, tag="cookie", tag_field="kind"):
+    """A key in a cookie."""
+
+    name: str
+    field: str
+
+
+Auth: TypeAlias = NoAuth | Bearer | Basic | HeaderKey | QueryKey | CookieKey
+
+
+class OAuth(Written, frozen=True):
+    """How a provider gives out access tokens (OAuth 2). Without `authorize_url` only to the client itself. `extra` are
+    further parameters of the token request, `authorize_params` of the page that the user is sent to. The URLs may hold
+    `{{connection.<field>}}` of credentials that are no secrets."""
+
+    token_url: str
+    authorize_url: str = ""
+    scopes: tuple[str, ...] = ()
+    scope_separator: str = " "
+    pkce: bool = True
+    token_auth: Literal["basic", "body"] = "body"
+    authorize_params: dict[str, str] = {}
+    extra: dict[str, str] = {}
+
+
+class TestCall(Written, frozen=True):
+    """The harmless action by which a connection is tried out."""
+
+    __test__ = False  # no test of ours
+
+    action: str
+    params: dict[str, Json] = {}
 
 
 class WrittenRequest(Written, frozen=True):
-    """One HTTP request of an action. With `each` it is sent once for every member of a list."""
+    """One HTTP request of an action. With `each` it is sent once for every member of a list.
+
+    A body that comes out as null is not sent. `encoding` and `content_type` stand in for the manifest's. `lists` says
+    how a list in the query or a form is named: `a[0]=x&a[1]=y`, or `a=x&a=y`. `answer` says what is read: JSON, any
+    text as it is, JSON if it is JSON, or `{headers, body}` with names in lower case.
+
+    Templates see `params`, `connection` (what is no secret), `requests` (the answers so far) and `call` (`id` of the
+    operation, `now` in epoch ms).
+    """
 
     name: str
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    method: Method
     path: str
-    headers: dict[str, str] = {}
+    headers: dict[str, Json] = {}
     query: dict[str, Json] = {}
+    cookies: dict[str, Json] = {}
     body: Json = None
+    encoding: Encoding | None = None
+    content_type: str | None = None
+    lists: Literal["indexed", "repeated"] = "indexed"
+    answer: Literal["json", "text", "any", "headers"] = "json"
     when: Json = None
     each: str | None = None
 
 
 class WrittenSimulation(Written, frozen=True):
-    """One case of a simulated answer; `count` names the counter that gives `count` and `n` (four digits)."""
+    """One case of a simulated answer; `count` names the counter that gives `count` and `n` (four digits). The output of
+    a `literal` case is given as it is."""
 
     output: Json
+    literal: bool = False
     when: Json = None
     count: str | None = None
 
@@ -84,6 +138,7 @@ class WrittenAction(Written, frozen=True):
     simulate: tuple[WrittenSimulation, ...]
     requests: tuple[WrittenRequest, ...] = ()
     output: Json | msgspec.UnsetType = msgspec.UNSET
+    description: str | None = None
 
 
 class WrittenFailure(Written, frozen=True):
@@ -97,170 +152,34 @@ class WrittenFailure(Written, frozen=True):
 
 
 class Manifest(Written, frozen=True):
-    """A connector as it is written."""
+    """A connector as it is written. `base_url` and `headers` may hold `{{connection.<field>}}` of credentials that are
+    no secrets. Several `auth`s are sent together. A connector of the protocol `events` has no actions: its events are
+    polled by sources of the program's own. `triggers` are written as `connectors.events` says."""
 
     name: str
     title: str
     credentials: dict[str, Credential]
     actions: dict[str, WrittenAction]
-    protocol: Literal["http", "smtp"] = "http"
+    protocol: Literal["http", "smtp", "postgres", "events"] = "http"
     base_url: str = ""
-    auth: Auth | None = None
-    encoding: Literal["json", "form"] = "json"
+    auth: Auth | tuple[Auth, ...] | None = None
+    oauth: OAuth | None = None
+    test: TestCall | None = None
+    encoding: Encoding = "json"
     headers: dict[str, str] = {}
     idempotency_header: str = "Idempotency-Key"
     failure: WrittenFailure | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A request, compiled."""
-
-    name: str
-    method: str
-    path: UrlPath
-    headers: Shape
-    query: Shape
-    body: Shape | None
-    when: Condition | None
-    each: Template | None
-
-
-@dataclass(frozen=True, slots=True)
-class Simulation:
-    """A case of a simulated answer, compiled."""
-
-    output: Shape
-    when: Condition | None
-    count: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """An action, compiled. `params` is its JSON Schema."""
-
-    name: str
-    params: Json
-    validator: jsonschema_rs.Validator
-    requests: tuple[Request, ...]
-    output: Shape | None
-    simulate: tuple[Simulation, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """How failures are read, compiled."""
-
-    message: Template
-    code: Template | None
-    when: Condition | None
-    retry_codes: frozenset[str]
-    messages: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Connector:
-    """A provider, compiled."""
-
-    manifest: Manifest
-    actions: Mapping[str, Action]
-    failure: Failure | None
+    description: str | None = None
+    triggers: dict[str, Json] = {}
 
     @property
-    def name(self) -> str:
-        """The first part of its actions' names: `stripe`."""
-        return self.manifest.name
+    def auths(self) -> tuple[Auth, ...]:
+        """Everything that says who asks."""
+        if self.auth is None:
+            return ()
+        return self.auth if isinstance(self.auth, tuple) else (self.auth,)
 
-
-def load_manifests(folder: Traversable | None = None) -> dict[str, Connector]:
-    """Every connector of a folder of YAML files (default: those that come with Stepwell), by name.
-
-    Raises:
-        StartupRefused: a file is not a manifest; the message names the file, the place and what is wrong.
-    """
-    folder = folder or files("stepwell.connectors") / "manifests"
-    texts = sorted((entry.name, entry.read_text()) for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    loaded = [_load(name, text) for name, text in texts]
-    return {connector.name: connector for connector in loaded}
-
-
-def _load(file: str, text: str) -> Connector:
-    try:
-        manifest = msgspec.convert(yaml.load(text, _Loader), Manifest)
-        _check(manifest)
-        actions = {name: _compile_action(name, written) for name, written in manifest.actions.items()}
-        return Connector(manifest, actions, _compile_failure(manifest.failure) if manifest.failure else None)
-    except (yaml.YAMLError, msgspec.ValidationError, CompileFailed, _Wrong) as error:
-        raise StartupRefused(f"Connector manifest {file}: {error}") from error
-
-
-class _Wrong(ValueError):
-    pass
-
-
-def _check(manifest: Manifest) -> None:
-    """What the structs cannot say."""
-    http = manifest.protocol == "http"
-    if http and not (manifest.base_url.startswith("https://") and manifest.auth and manifest.failure):
-        raise _Wrong("an http connector needs an https base_url, auth and failure")
-    for field in _named(manifest.auth):
-        if field not in manifest.credentials:
-            raise _Wrong(f"auth names {field}, which is not in credentials")
-    for name, action in manifest.actions.items():
-        if http and not action.requests:
-            raise _Wrong(f"actions.{name} has no requests")
-        if not action.simulate or action.simulate[-1].when is not None:
-            raise _Wrong(f"actions.{name}.simulate needs a last case without `when`")
-        if len({request.name for request in action.requests}) != len(action.requests):
-            raise _Wrong(f"actions.{name} has two requests of one name")
-
-
-def _named(auth: Auth | None) -> list[str]:
-    match auth:
-        case Bearer(field=field) | HeaderKey(field=field):
-            return [field]
-        case Basic(username=username, password=password):
-            return [username] if password is None else [username, password]
-    return []
-
-
-def _compile_action(name: str, written: WrittenAction) -> Action:
-    try:
-        validator = jsonschema_rs.validator_for(written.params, offline=True, mask="value")  # values may be secrets
-    except (ValueError, jsonschema_rs.ValidationError) as error:
-        raise _Wrong(f"actions.{name}.params is not a JSON Schema: {error}") from error
-    return Action(
-        name,
-        written.params,
-        validator,
-        tuple(_compile_request(request) for request in written.requests),
-        None if written.output is msgspec.UNSET else compile_shape(written.output),
-        tuple(Simulation(compile_shape(case.output), _condition(case.when), case.count) for case in written.simulate),
-    )
-
-
-def _compile_request(written: WrittenRequest) -> Request:
-    return Request(
-        written.name,
-        written.method,
-        compile_path(written.path),
-        compile_shape(written.headers),
-        compile_shape(written.query),
-        None if written.body is None else compile_shape(written.body),
-        _condition(written.when),
-        None if written.each is None else compile_template(written.each),
-    )
-
-
-def _compile_failure(written: WrittenFailure) -> Failure:
-    return Failure(
-        compile_template(written.message),
-        None if written.code is None else compile_template(written.code),
-        _condition(written.when),
-        written.retry_codes,
-        written.messages,
-    )
-
-
-def _condition(value: Json) -> Condition | None:
-    return None if value is None else compile_condition(value)
+    @property
+    def token_field(self) -> str | None:
+        """The field of the credentials that an access token is kept in, if there is one."""
+        return next((auth.field for auth in self.auths if isinstance(auth, Bearer)), None)

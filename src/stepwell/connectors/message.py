@@ -61,10 +61,10 @@ def read_mail(params: Json, default_sender: str) -> Mail:
     """
     mail = Mail(
         sender=_address(params.get("from") or default_sender),
-        to=_addresses(params.get("to")),
-        cc=_addresses(params.get("cc")),
-        bcc=_addresses(params.get("bcc")),
-        reply_to=_addresses(params.get("reply_to")),
+        to=read_addresses(params.get("to")),
+        cc=read_addresses(params.get("cc")),
+        bcc=read_addresses(params.get("bcc")),
+        reply_to=read_addresses(params.get("reply_to")),
         subject=_line("subject", params.get("subject") or ""),
         html=params.get("html"),
         text=params.get("text"),
@@ -75,6 +75,16 @@ def read_mail(params: Json, default_sender: str) -> Mail:
     if len(mail.recipients) > MAX_RECIPIENTS:
         raise StepError(f"The mail has more than {MAX_RECIPIENTS} recipients")
     return mail
+
+
+def read_addresses(value: Json) -> tuple[Address, ...]:
+    """Addresses of a list of `a@b.c` or `Name <a@b.c>`, or of one text with commas.
+
+    Raises:
+        StepError: one is no address, or holds a line break.
+    """
+    texts = value.split(",") if isinstance(value, str) else value or ()
+    return tuple(_address(text) for text in texts if text.strip())
 
 
 def message_id(operation_id: str, sender: Address) -> str:
@@ -103,11 +113,6 @@ def build(mail: Mail, identity: str, now_ms: int) -> EmailMessage:
         main, _, sub = each.content_type.partition("/")
         message.add_attachment(each.content, maintype=main, subtype=sub, filename=each.filename)
     return message
-
-
-def _addresses(value: Json) -> tuple[Address, ...]:
-    texts = value.split(",") if isinstance(value, str) else value or ()
-    return tuple(_address(text) for text in texts if text.strip())
 
 
 def _address(text: str) -> Address:

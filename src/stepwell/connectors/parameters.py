@@ -4,8 +4,10 @@ from decimal import Decimal
 
 import jsonschema_rs
 
-from stepwell.connectors.manifest import Action
+from stepwell.connectors.connector import Action
+from stepwell.connectors.shape import text_of
 from stepwell.errors import StepError
+from stepwell.expressions import is_number_like
 from stepwell.values import Json
 
 
@@ -17,12 +19,29 @@ def accept(name: str, action: Action, params: Json) -> dict[str, Json]:
     """
     if not isinstance(params, dict):
         raise StepError(f"Invalid parameters of {name}: not an object")
-    given: dict[str, Json] = _filled({key: value for key, value in params.items() if value is not None}, action.params)
+    known = action.params.get("properties", {})
+    told = {key: _fitted(value, known.get(key, {})) for key, value in params.items() if value is not None}
+    given: dict[str, Json] = _filled(told, action.params)
     faults = [_sentence(error, action.params) for error in action.validator.iter_errors(_floats(given))]
     if faults:
         raise StepError(f"Invalid parameters of {name}: {'; '.join(faults)}")
     declared: dict[str, Json] = dict.fromkeys(action.params.get("properties", {}))
     return declared | given
+
+
+def _fitted(value: Json, schema: Json) -> Json:
+    """A plain value in the type that the schema wants, where its text says the same: templates give numbers where a
+    provider wants texts, and texts where it wants numbers."""
+    kind = schema.get("type")
+    if kind == "string" and isinstance(value, bool | int | Decimal):
+        return text_of(value)
+    if isinstance(value, str):
+        if kind in ("integer", "number") and is_number_like(value):
+            number = Decimal(value)
+            return int(number) if number == number.to_integral_value() and "." not in value else number
+        if kind == "boolean" and value in ("true", "false"):
+            return value == "true"
+    return value
 
 
 def _filled(value: Json, schema: Json) -> Json:

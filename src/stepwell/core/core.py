@@ -5,13 +5,28 @@ from dataclasses import dataclass
 
 from stepwell.auth import Authenticator
 from stepwell.clock import Clock
+from stepwell.connectors import Connectors
+from stepwell.core.accounts import Accounts
 from stepwell.core.approvals import Approvals
 from stepwell.core.connections import Connections
+from stepwell.core.connectors import ConnectorLibrary
+from stepwell.core.endpoints import Endpoints
+from stepwell.core.firing import Firings
+from stepwell.core.hook_setup import HookSetup
+from stepwell.core.inbox import Inbox
 from stepwell.core.keys import Keys
+from stepwell.core.oauth import Authorizations
 from stepwell.core.outbox import Outbox
+from stepwell.core.polls import Polls
+from stepwell.core.probes import Probes
+from stepwell.core.rotation import Rotation
 from stepwell.core.runs import Runs
+from stepwell.core.schedules import Schedules
+from stepwell.core.scripts import Scripts
 from stepwell.core.secrets import Secrets
 from stepwell.core.signals import Signals
+from stepwell.core.threads import Threads
+from stepwell.core.triggers import Triggers
 from stepwell.core.workflows import Workflows
 from stepwell.core.workspaces import Workspaces
 from stepwell.engine import Engine
@@ -42,21 +57,37 @@ class LoopLag:
 
 @dataclass(frozen=True, slots=True)
 class Core:
-    """What can be asked for, and how the server is."""
+    """What can be asked for, and how the server is. `public_url` is where people reach it, without a last slash."""
 
     workflows: Workflows
     secrets: Secrets
     keys: Keys
     workspaces: Workspaces
     connections: Connections
+    accounts: Accounts
+    authorizations: Authorizations
+    probes: Probes
+    rotation: Rotation
+    connectors: Connectors
+    library: ConnectorLibrary
     runs: Runs
     signals: Signals
     approvals: Approvals
+    threads: Threads
+    scripts: Scripts
+    triggers: Triggers
+    firings: Firings
+    schedules: Schedules
+    polls: Polls
+    hooks: HookSetup
+    inbox: Inbox
     outbox: Outbox
+    endpoints: Endpoints
     authenticator: Authenticator
     engine: Engine
     store: Store
     lag: LoopLag
+    public_url: str
 
     def overloaded(self) -> bool:
         """Requests should be refused now, before their bodies are decoded."""

@@ -52,9 +52,13 @@ class RunEnvironment:
             raise StepError(f"Secret not found: {missing[0]}", code="SECRET_MISSING")
         return self._markers.box(workspace, workflow, values)
 
-    async def choose_connection(self, workspace: str, need: ConnectionNeed, of_run: str | None) -> ChosenConnection:
+    async def choose_connection(self, run: Run, need: ConnectionNeed) -> ChosenConnection:
         """See engine.Environment."""
-        return await self._connections.choose(workspace, need, of_run)
+        return await self._connections.choose(run.workspace, need, run)
+
+    async def username(self, run: Run) -> str | None:
+        """See engine.Environment."""
+        return None if run.end_user is None else await self._connections.username(run.workspace, run.end_user)
 
     def approval_link(self, approval: str, approver: str) -> tuple[str, bytes]:
         """See engine.Environment."""
@@ -77,6 +81,8 @@ class RunEnvironment:
             idempotency_key=wish.idempotency_key or f"{parent.id}:{path}"[-255:],
             parent=parent,
             awaited=wish.wait,
+            end_user=parent.end_user,
+            mock=parent.mock,
         )
         try:
             started = await self.runs.start(parent.workspace, request)

@@ -1,6 +1,7 @@
 """The outbox: actions that the server runs at a time, whatever has become of the run that asked for them."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from stepwell import values
 from stepwell.auth import Vault
@@ -16,6 +17,9 @@ TIMEOUT_S = 30.0
 MOST_ATTEMPTS = 10
 FIRST_DELAY_MS, LONGEST_DELAY_MS = 60_000, 3_600_000
 
+Chore: TypeAlias = Callable[[str, Json, bool], Awaitable[None]]
+"""Something the server does itself, in a workspace; the last argument says that it is not tried again."""
+
 
 class Outbox:
     """Keeps errands sealed, and runs those that are due. An errand runs at least once, each time under the same
@@ -28,6 +32,7 @@ class Outbox:
         self._clock = clock
         self._events = events
         self.noted: Callable[[int], None] = lambda due: None  # told when something was put in
+        self.chores: dict[str, Chore] = {}
 
     async def put(self, action: str, params: Json, call: Call, due_ms: int) -> None:
         """See steps.Outbox."""
@@ -39,8 +44,14 @@ class Outbox:
             "path": call.path,
             "connection": [call.connection.id, call.connection.provider] if call.connection else None,
         }
-        sealed = self._vault.seal(call.workspace, _record(call.operation_id), values.encode(errand))
+        sealed = self._vault.seal(call.workspace, sealed_for(call.operation_id), values.encode(errand))
         await self._store.put(call.workspace, call.operation_id, due_ms, sealed)
+        self.noted(due_ms)
+
+    async def put_chore(self, workspace: str, name: str, operation: str, body: Json, due_ms: int) -> None:
+        """Keep a chore of that name (of `chores`) until its time; the same operation is kept once."""
+        sealed = self._vault.seal(workspace, sealed_for(operation), values.encode({"chore": name, "body": body}))
+        await self._store.put(workspace, operation, due_ms, sealed)
         self.noted(due_ms)
 
     async def next(self) -> int | None:
@@ -56,8 +67,12 @@ class Outbox:
 
     async def _run(self, errand: Errand) -> None:
         try:
-            kept = values.decode(self._vault.open(errand.workspace, _record(errand.operation), errand.sealed))
-            await self._actions.perform(kept["action"], kept["params"], _call(errand, kept))
+            kept = values.decode(self._vault.open(errand.workspace, sealed_for(errand.operation), errand.sealed))
+            if "chore" in kept:
+                last = errand.attempts + 1 >= MOST_ATTEMPTS
+                await self.chores[kept["chore"]](errand.workspace, kept["body"], last)
+            else:
+                await self._actions.perform(kept["action"], kept["params"], _call(errand, kept))
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one errand must not hold the others up; it is told of
@@ -91,5 +106,6 @@ def _call(errand: Errand, kept: dict[str, Json]) -> Call:
     )
 
 
-def _record(operation: str) -> str:
+def sealed_for(operation: str) -> str:
+    """What an errand is sealed for."""
     return f"outbox:{operation}"

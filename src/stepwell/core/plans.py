@@ -4,8 +4,9 @@ from collections import OrderedDict
 from collections.abc import Mapping
 
 from stepwell.definitions import Bounds, Catalogue, Plan, StepType, compile_definition
-from stepwell.errors import NotFound
+from stepwell.errors import Fault, NotFound, ValidationFailed
 from stepwell.store import Workflows
+from stepwell.triggers import EventCatalogue, NoEvents, trigger_faults, trigger_kind
 from stepwell.values import Json, decode
 
 
@@ -18,6 +19,7 @@ class Plans:
         step_types: Mapping[str, StepType],
         catalogue: Catalogue,
         bounds: Bounds | None = None,
+        events: EventCatalogue | None = None,
         *,
         limit: int = 500,
     ) -> None:
@@ -25,6 +27,7 @@ class Plans:
         self._step_types = step_types
         self._catalogue = catalogue
         self._bounds = bounds or Bounds()
+        self._events = events or NoEvents()
         self._limit = limit
         self._plans: OrderedDict[tuple[str, str, int], Plan] = OrderedDict()
 
@@ -34,7 +37,19 @@ class Plans:
         Raises:
             ValidationFailed: with every fault of the document.
         """
-        return compile_definition(document, self._step_types, self._catalogue, self._bounds)
+        return compile_definition(document, self._step_types, self._catalogue, self._bounds, self._check_trigger)
+
+    def kind_of(self, trigger: dict[str, Json]) -> str | None:
+        """schedule, webhook or poll; None of triggers that nothing fires."""
+        return trigger_kind(trigger, self._events)
+
+    def check_trigger(self, trigger: dict[str, Json]) -> None:
+        """Raise ValidationFailed with every fault of a trigger that stands in no definition."""
+        if faults := self._check_trigger(trigger):
+            raise ValidationFailed("Invalid request", faults)
+
+    def _check_trigger(self, trigger: dict[str, Json]) -> list[Fault]:
+        return trigger_faults(trigger, self._events)
 
     async def get(self, workspace: str, workflow: str, version: int) -> Plan:
         """The plan of a version.

@@ -28,7 +28,7 @@ from stepwell.errors import (
 )
 from stepwell.ids import Ids, created_ms
 from stepwell.states import RecordStatus, RunState, WorkflowStatus
-from stepwell.store import Loaded, NewRun, Run, RunFilter, Started, Store, Workflow
+from stepwell.store import Firing, Loaded, NewRun, Run, RunFilter, Started, Store, Workflow
 from stepwell.values import Json
 
 Version = int | Literal["latest"] | None
@@ -47,6 +47,14 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
     trigger_data: Json = None
     parent: Run | None = None  # the run whose step starts this one
     awaited: bool = False  # and waits for it
+    id: str | None = None  # of the run, where its input tells it
+    firing: Firing | None = None  # the trigger that starts it
+    arrival: tuple[str, str] | None = None  # see NewRun
+    queued: bool = False  # behind the open runs of its kind
+    end_user: str | None = None
+    chain: str | None = None
+    mock: bool = False
+    paused_too: bool = False  # a paused workflow starts it as well
 
 
 class StartedRun(msgspec.Struct, frozen=True):
@@ -106,19 +114,21 @@ class Runs:
             )
             if known is not None:
                 return await self._replay(workspace, workflow, known)
-        if workflow.status is not WorkflowStatus.ACTIVE:
+        if workflow.status is not WorkflowStatus.ACTIVE and not (
+            request.paused_too and workflow.status is WorkflowStatus.PAUSED
+        ):
             raise InvalidStatus(f"Workflow must be active to run. Current status: {workflow.status}")
         self._engine.admit()
         plan = await self._plans.get(workspace, workflow.id, workflow.version)
         connection = None
         if request.connection is not None:
             connection = await self._connection(workspace, request.connection)
-        if plan.secrets and request.trigger in ("api", "manual"):
+        if (plan.secrets or plan.trigger_secrets) and request.trigger in ("api", "manual"):
             await self._check_secrets(workspace, workflow.id, plan)
         started = await self._engine.start(
             NewRun(
                 workspace=workspace,
-                id=self._ids.new(),
+                id=request.id or self._ids.new(),
                 workflow=workflow.id,
                 version=workflow.version,
                 trigger=request.trigger,
@@ -129,12 +139,19 @@ class Runs:
                 parent=None if request.parent is None else request.parent.id,
                 awaited=request.awaited,
                 depth=0 if request.parent is None else request.parent.depth + 1,
-                max_concurrent=plan.settings.max_concurrent_runs,
+                max_concurrent=1 if request.queued else plan.settings.max_concurrent_runs,
                 idempotency_key=request.idempotency_key,
                 digest=digest,
+                firing=request.firing,
+                arrival=request.arrival,
+                end_user=request.end_user,
+                chain=request.chain,
+                mock=request.mock,
             ),
             plan,
         )
+        if started.replayed and request.firing is not None:
+            return StartedRun(started.run, workflow.id, workflow.version, RunState.PENDING, replayed=True)
         if started.replayed:
             return await self._replay(workspace, workflow, started)
         return StartedRun(started.run, workflow.id, workflow.version, RunState.PENDING)
@@ -322,7 +339,7 @@ class Runs:
 
     async def _check_secrets(self, workspace: str, workflow: str, plan: Plan) -> None:
         known = {secret.name for secret in await self._store.workflows.secrets(workspace, workflow)}
-        if missing := sorted(plan.secrets - known):
+        if missing := sorted((plan.secrets | plan.trigger_secrets) - known):
             faults = [Fault(("secrets", name), f"Secret {name} does not exist") for name in missing]
             raise ValidationFailed("Invalid request", faults)
 
@@ -356,6 +373,9 @@ class Runs:
             restarted_from=run.id,
             parent=run.parent,
             depth=run.depth,
+            end_user=run.end_user,
+            chain=run.chain or run.id,
+            mock=run.mock,
             max_concurrent=plan.settings.max_concurrent_runs,
             records=kept.records,
             carried=carried.encode(kept.carried),

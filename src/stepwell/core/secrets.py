@@ -1,6 +1,7 @@
 """Secrets of workflows: sealed when they are given, opened only for a run."""
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterable
 
 import msgspec
@@ -12,6 +13,7 @@ from stepwell.errors import AlreadyExists, Fault, NotFound
 from stepwell.store import Secret, Store
 
 SHORTEST, LONGEST = 4, 65_536
+KEPT = 500  # opened secrets
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,127}")
 
 
@@ -32,6 +34,7 @@ class Secrets:
         self._store = store.workflows
         self._vault = vault
         self._clock = clock
+        self._kept: OrderedDict[tuple[str, str, bytes], str] = OrderedDict()
 
     async def create(self, workspace: str, reference: str, name: str, value: str) -> SecretName:
         """Store a new secret.
@@ -79,13 +82,24 @@ class Secrets:
         """The values of those of the named secrets that exist. Raises CannotOpen if one is damaged."""
         wanted = frozenset(names)
         return {
-            secret.name: self._vault.open(workspace, _record(workflow, secret.name), secret.sealed).decode()
+            secret.name: self._opened(workspace, workflow, secret)
             for secret in await self._store.secrets(workspace, workflow)
             if secret.name in wanted
         }
 
+    def _opened(self, workspace: str, workflow: str, secret: Secret) -> str:
+        """The value of a secret; those opened last are kept, since a burst of webhooks needs the same one each time."""
+        record = sealed_for(workflow, secret.name)
+        key = (workspace, record, secret.sealed)
+        value = self._kept.get(key)
+        if value is None:
+            value = self._kept[key] = self._vault.open(*key).decode()
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return value
+
     def _sealed(self, workspace: str, workflow: str, name: str, value: str) -> Secret:
-        sealed = self._vault.seal(workspace, _record(workflow, name), value.encode())
+        sealed = self._vault.seal(workspace, sealed_for(workflow, name), value.encode())
         return Secret(name, sealed, self._clock.now_ms())
 
     async def _workflow(self, workspace: str, reference: str) -> str:
@@ -95,7 +109,8 @@ class Secrets:
         return workflow.id
 
 
-def _record(workflow: str, name: str) -> str:
+def sealed_for(workflow: str, name: str) -> str:
+    """What a workflow's secret is sealed for."""
     return f"secret:{workflow}:{name}"
 
 

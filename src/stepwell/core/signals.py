@@ -26,9 +26,11 @@ class Signals:
         self._clock = clock
         self._under_way: set[str] = set()  # broadcasts that are being handed out
 
-    async def send(self, workspace: str, run: str, type: str, payload: Json) -> str:
-        """Keep an event for an open run; the event's id. Raises NotFound, InvalidState."""
+    async def send(self, workspace: str, run: str, type: str, payload: Json, id: str | None = None) -> str:
+        """Keep an event for an open run; the event's id, which may be given. Raises NotFound, InvalidState."""
         event = self._event(type, payload)
+        if id is not None:
+            event = msgspec.structs.replace(event, id=id)
         reached = await self._store.signals.send(workspace, run, event)
         await self._tell(workspace, run, reached, "Can only send events to runs that have not ended")
         return event.id
@@ -67,7 +69,7 @@ class Signals:
 
     async def pause(self, workspace: str, run: str) -> RunState:
         """Let a run start no further step; what is in flight may end. Its state then. Raises NotFound, InvalidState."""
-        reached = await self._store.signals.pause(workspace, run)
+        reached = await self._store.signals.pause(workspace, run, self._clock.now_ms())
         await self._tell(workspace, run, reached, "Can only pause runs that have not ended")
         return RunState.PAUSED
 

@@ -6,15 +6,19 @@ import msgspec
 
 from stepwell.clock import Clock
 from stepwell.core.plans import Plans
-from stepwell.errors import InvalidStatus, NotFound, ValidationFailed
+from stepwell.core.triggers import Triggers, with_path
+from stepwell.errors import Fault, InvalidStatus, NotFound, SourceOwned, ValidationFailed
 from stepwell.ids import Ids
 from stepwell.states import WORKFLOW_TRANSITIONS, WorkflowStatus
-from stepwell.store import Store, Version, Workflow
+from stepwell.store import RunCounts, Store, Trigger, Version, Workflow, WorkflowListing
 from stepwell.values import Json, decode, encode
 
 _REQUIRED = frozenset({"name", "trigger", "steps"})
 _BESIDE = frozenset({"slug", "canvasState"})  # of the workflow, not of its versions
 _ANSWERED = frozenset({"id", "status", "version", "createdAt", "updatedAt", "warnings"})  # sent back, not set
+_SOURCE = "source"  # what another dialect's steps were made of; set by that dialect only
+_OF_SOURCE = ("steps", "output", "inputSchema", "outputSchema")  # made of it
+_OF_TRIGGER = frozenset({"id", "url", "state"})  # answered within the trigger, not set
 _EDITABLE = frozenset({WorkflowStatus.DRAFT, WorkflowStatus.ACTIVE, WorkflowStatus.PAUSED})
 _LONGEST_NAME = 255
 
@@ -45,20 +49,26 @@ class Workflows:
     Every one that names a workflow raises NotFound if the workspace has none of that reference.
     """
 
-    def __init__(self, store: Store, plans: Plans, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, plans: Plans, triggers: Triggers, clock: Clock, ids: Ids) -> None:
         self._store = store.workflows
+        self._lists = store.lists
+        self._rows = store.triggers
         self._plans = plans
+        self._triggers = triggers
         self._clock = clock
         self._ids = ids
 
-    async def create(self, workspace: str, body: Document, created_by: str) -> WorkflowDetail:
-        """Store a draft. `body` is the definition, with `slug` and `canvasState` if there are such.
+    async def create(
+        self, workspace: str, body: Document, created_by: str, source: Document | None = None
+    ) -> WorkflowDetail:
+        """Store a draft. `body` is the definition, with `slug` and `canvasState` if there are such; `source` what its
+        steps were made of, `{"dialect": ..., ...}`, if they were written in another dialect.
 
         Raises:
             ValidationFailed: with every fault of the definition.
             AlreadyExists: the slug is taken.
         """
-        whole = _cleaned(body)
+        whole = _cleaned(_from(body, source))
         plan = self._plans.compile(whole)
         workflow = Workflow(
             workspace=workspace,
@@ -71,7 +81,8 @@ class Workflows:
             updated_at=self._clock.now_ms(),
         )
         workflow = _shown(workflow, whole)
-        await self._store.create(workflow, encode(_definition(whole)), created_by)
+        own = self._triggers.own(workflow, whole["trigger"])
+        await self._store.create(workflow, encode(_definition(whole)), created_by, own)
         return WorkflowDetail(workflow, _definition(whole), plan.warnings)
 
     async def get(self, workspace: str, reference: str) -> WorkflowDetail:
@@ -98,16 +109,28 @@ class Workflows:
         """Workflows, newest first, after the one with the id `before`; archived ones only if asked for."""
         return await self._store.page(workspace, status=status, search=search, before=before, limit=limit)
 
-    async def update(self, workspace: str, reference: str, changes: Document, created_by: str) -> WorkflowDetail:
+    async def update(
+        self, workspace: str, reference: str, changes: Document, created_by: str, source: Document | None = None
+    ) -> WorkflowDetail:
         """Replace the top-level fields that are given; null removes one. Of a workflow that was active once, a changed
-        definition becomes a new version.
+        definition becomes a new version. `source` are changes to what the steps were made of, see `create`.
 
         Raises:
             InvalidStatus: it is archived.
+            SourceOwned: steps that were made of a source are to be changed without it.
             ValidationFailed: with every fault of the whole.
             AlreadyExists: the slug is taken.
         """
-        return await self._edit(workspace, reference, lambda whole: {**whole, **changes}, created_by)
+
+        def changed(whole: Document) -> Document:
+            own = whole.get(_SOURCE)
+            edited = {**whole, **_from(changes, own if source is None else {**(own or {}), **source})}
+            if source is None and _SOURCE in whole and any(edited.get(name) != whole.get(name) for name in _OF_SOURCE):
+                dialect = str(whole[_SOURCE].get("dialect"))
+                raise SourceOwned(f"The steps of this workflow are written in {dialect.capitalize()}; edit them there")
+            return edited
+
+        return await self._edit(workspace, reference, changed, created_by)
 
     async def set_canvas(
         self, workspace: str, reference: str, canvas: Json, steps: Json | msgspec.UnsetType, created_by: str
@@ -121,10 +144,11 @@ class Workflows:
 
         Raises:
             InvalidStatus: it is archived.
-            ValidationFailed: this server no longer knows something that it uses.
+            ValidationFailed: this server no longer knows something that it uses, or its trigger lacks a connection.
         """
         detail = await self.get(workspace, reference)
         self._plans.compile(detail.document)
+        await self._triggers.check_connected(workspace, detail.document["trigger"])
         return await self._move(detail, WorkflowStatus.ACTIVE, "activated")
 
     async def pause(self, workspace: str, reference: str) -> WorkflowDetail:
@@ -153,6 +177,35 @@ class Workflows:
         version = await self._version(workflow, number)
         return _version(workflow, version, decode(version.document))
 
+    async def step_types(self, workspace: str, reference: str, number: int) -> dict[str, str]:
+        """The type of each step of a version by its id; none if this server no longer knows something that it uses."""
+        workflow = await self.row(workspace, reference)
+        version = await self._version(workflow, number)
+        try:
+            if workflow.activated:
+                plan = await self._plans.get(workspace, workflow.id, number)
+            else:
+                plan = self._plans.compile(decode(version.document))
+        except ValidationFailed:
+            return {}
+        return {id: step.type.name for id, step in plan.steps.items()}
+
+    def faults(self, body: Document) -> list[Fault]:
+        """Every fault of a definition that is not to be stored yet."""
+        try:
+            self._plans.compile(_cleaned(body))
+        except ValidationFailed as error:
+            return error.faults
+        return []
+
+    async def listing(self, wanted: WorkflowListing) -> tuple[list[Workflow], int]:
+        """A page of workflows in an order, and how many pass the filter."""
+        return await self._lists.workflows(wanted)
+
+    async def counts(self, workspace: str, workflow: str) -> RunCounts:
+        """How many runs a workflow has had."""
+        return await self._lists.counts(workspace, workflow)
+
     async def restore(self, workspace: str, reference: str, number: int, created_by: str) -> WorkflowDetail:
         """Copy a version into a new one; slug and canvas stay.
 
@@ -174,7 +227,7 @@ class Workflows:
         whole = _whole(detail)
         whole.pop("slug", None)
         name = f"Copy of {detail.workflow.name}"[:_LONGEST_NAME]
-        return await self.create(workspace, {**whole, "name": name}, created_by)
+        return await self.create(workspace, {**whole, "name": name}, created_by, whole.get(_SOURCE))
 
     async def _edit(
         self,
@@ -192,7 +245,9 @@ class Workflows:
             if stored.status not in _EDITABLE:
                 raise _wrong_status("edited", _EDITABLE, stored)
             current = await self._version(stored, stored.version)
-            whole = _cleaned(change(_whole(WorkflowDetail(stored, decode(current.document), ()))))
+            before_edit = decode(current.document)
+            edited = change(_whole(WorkflowDetail(stored, before_edit, ())))
+            whole = _cleaned(edited, before_edit["trigger"])
             plan = self._plans.compile(whole)
             definition = _definition(whole)
             document = encode(definition)
@@ -203,7 +258,12 @@ class Workflows:
             if not rewritten and changed == stored:
                 return WorkflowDetail(stored, definition, plan.warnings)
             changed = msgspec.structs.replace(changed, updated_at=max(self._clock.now_ms(), stored.updated_at + 1))
-            if await self._store.save(changed, document if rewritten else None, created_by, seen=stored.updated_at):
+            before = await self._rows.get(workspace, stored.id)
+            own = _kept(self._triggers.own(changed, whole["trigger"]), before)
+            if await self._store.save(
+                changed, document if rewritten else None, created_by, own, seen=stored.updated_at
+            ):
+                await self._triggers.saved(changed, before)
                 return WorkflowDetail(changed, definition, plan.warnings)
 
     async def _move(self, detail: WorkflowDetail, target: WorkflowStatus, done: str) -> WorkflowDetail:
@@ -216,6 +276,7 @@ class Workflows:
         moved = await self.get(workflow.workspace, workflow.id)
         if moved.workflow.status is not target:
             raise _wrong_status(done, allowed, moved.workflow)
+        await self._triggers.moved(moved.workflow)
         return moved
 
     async def _detail(self, workflow: Workflow) -> WorkflowDetail:
@@ -239,13 +300,33 @@ class Workflows:
         return version
 
 
-def _cleaned(body: Document) -> Document:
-    """The body without what is only answered and without nulls, which stand for absent fields."""
-    return {
+def _cleaned(body: Document, trigger_before: Document | None = None) -> Document:
+    """The body without what is only answered and without nulls, which stand for absent fields; a webhook has a path."""
+    whole = {
         name: value
         for name, value in body.items()
         if name not in _ANSWERED and (value is not None or name in _REQUIRED)
     }
+    trigger = whole.get("trigger")
+    if isinstance(trigger, dict):
+        set_ = {name: value for name, value in trigger.items() if name not in _OF_TRIGGER}
+        whole["trigger"] = with_path(set_, trigger_before)
+    return whole
+
+
+def _from(body: Document, source: Document | None) -> Document:
+    """The body with this source, whatever it says itself."""
+    rest = {name: value for name, value in body.items() if name != _SOURCE}
+    return rest if source is None else {**rest, _SOURCE: source}
+
+
+def _kept(own: Trigger | None, before: Trigger | None) -> Trigger | None:
+    """A trigger whose config has not changed goes on where it is; else it begins anew, its secrets kept."""
+    if own is None or before is None or own.slug != before.slug:
+        return own
+    if own.config != before.config:
+        return msgspec.structs.replace(own, sealed=before.sealed, cursor=before.cursor)
+    return msgspec.structs.replace(before, updated_at=max(own.updated_at, before.updated_at + 1))
 
 
 def _definition(whole: Document) -> Document:

@@ -1,6 +1,7 @@
 """The compiler: a definition document to a plan, or every fault of it at once. Source: LoopFour contract 3.4 and 8."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
 
 from stepwell.definitions.blocks import Draft, Layout, Member
 from stepwell.definitions.document import DOCUMENT, STEP, unknown_fields
@@ -14,9 +15,12 @@ from stepwell.errors import Fault, ValidationFailed
 from stepwell.expressions import Template
 from stepwell.values import InvalidJson, Json, Path, check_depth
 
-TRIGGERS = frozenset({"api", "manual", "webhook", "schedule"})
+TRIGGERS = frozenset({"api", "manual", "webhook", "schedule", "event"})
 LATER_TRIGGERS = frozenset({"slack_event", "email_event"})
 LATER_STEPS = frozenset({"agent", "data_table", "pdf", "workspace_files"})
+
+TriggerCheck: TypeAlias = Callable[[dict[str, Json]], Iterable[Fault]]
+"""Tells every fault of a trigger of a known type; kept above, where cron and signatures are known."""
 
 _IN_ORDER = References(
     {**DOCUMENT, "properties": {**DOCUMENT["properties"], "steps": {"type": "array", "items": STEP}}}
@@ -30,7 +34,11 @@ _STEP_BUT_ID: Json = {  # ids have the vendor's own messages
 
 
 def compile_definition(
-    document: Json, step_types: Mapping[str, StepType], catalogue: Catalogue, bounds: Bounds | None = None
+    document: Json,
+    step_types: Mapping[str, StepType],
+    catalogue: Catalogue,
+    bounds: Bounds | None = None,
+    check_trigger: TriggerCheck = lambda trigger: (),
 ) -> Plan:
     """Compile a document.
 
@@ -41,7 +49,7 @@ def compile_definition(
         check_depth(document)
     except InvalidJson as error:
         raise ValidationFailed("Invalid workflow configuration", [Fault((), f"Document {error}")]) from None
-    compiler = _Compiler(step_types, catalogue, bounds or Bounds())
+    compiler = _Compiler(step_types, catalogue, bounds or Bounds(), check_trigger)
     if not isinstance(document, dict):
         compiler.findings.fault((), f"Expected object, received {kind_of(document)}")
         compiler.refuse(document)
@@ -51,13 +59,17 @@ def compile_definition(
 class _Compiler:
     """One reading of one document."""
 
-    def __init__(self, step_types: Mapping[str, StepType], catalogue: Catalogue, bounds: Bounds) -> None:
+    def __init__(
+        self, step_types: Mapping[str, StepType], catalogue: Catalogue, bounds: Bounds, check_trigger: TriggerCheck
+    ) -> None:
         self._step_types = step_types
+        self._check_trigger = check_trigger
         self._bounds = bounds
         self._catalogue = catalogue
         self.findings = Findings()
         self._drafts: dict[str, Draft] = {}
         self._ids: set[str] = set()
+        self._trigger_secrets: set[str] = set()
         self._seen = 0
         self._order = 0
 
@@ -88,6 +100,7 @@ class _Compiler:
             variables=variables,
             settings=_settings(fitting.get("settings", {})),
             secrets=frozenset(self.findings.secrets),
+            trigger_secrets=frozenset(self._trigger_secrets),
             warnings=tuple(f"Unknown field: {Fault(path, '').field}" for path in self.findings.unknown),
         )
 
@@ -118,12 +131,15 @@ class _Compiler:
             self.findings.fault(("trigger", "type"), f"Unknown trigger type: {type_}"[:300])
         elif type_ in ("api", "manual"):
             self.findings.unknown.extend(("trigger", name) for name in trigger if name != "type")
+        else:
+            self.findings.faults.extend(self._check_trigger(trigger))
         if "signature" in trigger:
             self._signature(trigger["signature"])
 
     def _signature(self, signature: Json) -> None:
         seen = len(self.findings.references)
         self.findings.template(signature, ("trigger", "signature"), secrets=True)
+        self._trigger_secrets, self.findings.secrets = self.findings.secrets, set()  # the first that are met
         for path, name, _, _ in self.findings.references[seen:]:
             if name[0] != "secrets":
                 self.findings.fault(path, "Only secrets.<NAME> may stand here")

@@ -75,7 +75,7 @@ TRIGGER: Json = {
     "type": "object",
     "description": "What starts runs besides the API.",
     "required": ["type"],
-    "properties": {"type": {"type": "string", "description": "api, manual, webhook or schedule."}},
+    "properties": {"type": {"type": "string", "description": "api, manual, webhook, schedule or event."}},
     "additionalProperties": True,
 }
 
@@ -112,6 +112,10 @@ DOCUMENT: Json = {
         "output": {"type": "object", "description": "Templates that make the run's output."},
         "settings": SETTINGS,
         "canvasState": {"description": "Stored for editors as sent."},
+        "source": {
+            "type": "object",
+            "description": "What the steps were made of, if another dialect's; only answered.",
+        },
     },
 }
 
@@ -131,7 +135,7 @@ def document_schema(step_types: Mapping[str, StepType], catalogue: Catalogue) ->
     properties["outputSchema"] = {**properties["outputSchema"], "$ref": _DRAFT}
     properties["trigger"] = {
         **TRIGGER,
-        "properties": {"type": {"enum": ["api", "manual", "webhook", "schedule"]}},
+        "properties": {"type": {"enum": ["api", "manual", "webhook", "schedule", "event"]}},
     }
     return {
         "$schema": _DRAFT,

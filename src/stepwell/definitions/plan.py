@@ -133,7 +133,8 @@ class Plan:
     output_schema: InputSchema | None = None
     variables: Json = field(default_factory=dict)
     settings: RunSettings = RunSettings()
-    secrets: frozenset[str] = frozenset()  # names of the secrets the definition uses
+    secrets: frozenset[str] = frozenset()  # names of the secrets the steps use
+    trigger_secrets: frozenset[str] = frozenset()  # and of those the trigger verifies with; no run sees them
     warnings: tuple[str, ...] = ()
 
 

@@ -91,9 +91,8 @@ class Attempts:
         config = effect.resolve(step.program, scope)
         need = effect.connection(step.program, config)
         connection = None
-        if need is not None:
-            run = self._journal.run
-            connection = await self._gear.environment.choose_connection(run.workspace, need, run.connection)
+        if need is not None and not self._journal.run.mock:
+            connection = await self._gear.environment.choose_connection(self._journal.run, need)
         raw = encode_config(config)
         operation = self._carried.operation_id(path, raw) or f"run_{self._journal.run.id}:{path}"
         data: dict[str, Json] = {"operation": operation, "now": now, "began": now}
@@ -128,9 +127,12 @@ class Attempts:
             log=log,
         )
         config = self._journal.value(record.input)
+        effect = cast(EffectType, step.type)
+        if run.mock and effect.connection(step.program, config) is not None:
+            return encode_output({"mock": True, "input": config}, self._gear.limits.step_output_bytes)
         try:
             async with asyncio.timeout(call.timeout_s + GRACE_S):
-                output = await cast(EffectType, step.type).perform(step.program, config, call, self._gear.ports)
+                output = await effect.perform(step.program, config, call, self._gear.ports)
             return encode_output(self._secrets.hide(output), self._gear.limits.step_output_bytes)
         except TimeoutError:
             message = f"The step took longer than {timeout_ms} ms"

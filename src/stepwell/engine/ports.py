@@ -79,6 +79,11 @@ class Environment(Protocol):
         """The secrets of a workflow. Raises StepError SECRET_MISSING naming the first that does not exist."""
         ...
 
-    async def choose_connection(self, workspace: str, need: ConnectionNeed, of_run: str | None) -> ChosenConnection:
-        """The connection for a step, by the rules of the LoopFour contract 13. Raises StepError CONNECTION_MISSING."""
+    async def choose_connection(self, run: Run, need: ConnectionNeed) -> ChosenConnection:
+        """The connection for a step, by the rules of the LoopFour contract 13 and, if the run acts for an end user, of
+        the Flowra contract 5.5. Raises StepError CONNECTION_MISSING."""
+        ...
+
+    async def username(self, run: Run) -> str | None:
+        """The name of the end user whom a run acts for, if it acts for one."""
         ...

@@ -134,14 +134,16 @@ class Lazy:
         return self._make()
 
 
-def run_scope(journal: Journal, plan: Plan, secrets: SecretBox) -> dict[str, Any]:
-    """The names that stay the same for the whole walk; `now` and what loops set are added step by step."""
+def run_scope(journal: Journal, plan: Plan, secrets: SecretBox, username: str | None = None) -> dict[str, Any]:
+    """The names that stay the same for the whole walk; `now` and what loops set are added step by step. `username` is
+    that of the end user whom the run acts for."""
     run = journal.run
     public_id = f"run_{run.id}"
     given = journal.value(run.input)
 
     def of_run() -> dict[str, Json]:
-        return {"id": public_id, "startedAt": iso(journal.started_at or 0), "attempt": run.attempt}
+        known = {"id": public_id, "startedAt": iso(journal.started_at or 0), "attempt": run.attempt}
+        return known if run.end_user is None else {**known, "user": {"id": run.end_user, "username": username}}
 
     def of_workflow() -> dict[str, Json]:
         return {"id": f"wf_{run.workflow}", "name": plan.document["name"], "version": run.version}

@@ -73,7 +73,7 @@ class Walk:
             Halted: the process stops; what was recorded is durable.
         """
         self._journal.begin(self._gear.clock.now_ms())
-        scope = run_scope(self._journal, self._plan, self._secrets)
+        scope = run_scope(self._journal, self._plan, self._secrets, await self._username())
         timeout_ms = self._plan.settings.timeout_ms
         if timeout_ms is not None and not self._journal.waits("", "timeout"):
             self._journal.set_timer("", "timeout", (self._journal.started_at or 0) + timeout_ms)
@@ -98,6 +98,10 @@ class Walk:
                         continue
                 if await self._journal.suspend():
                     return None
+
+    async def _username(self) -> str | None:
+        run = self._journal.run
+        return None if run.end_user is None else await self._gear.environment.username(run)
 
     async def _stays(self) -> bool:
         """Wait in memory for a timer that is soon due, if there is room; whether something has reached the run."""

@@ -15,13 +15,15 @@ from stepwell.clock import Clock
 from stepwell.core import Core
 from stepwell.errors import Forbidden, Overloaded, StepwellError, ValidationFailed
 from stepwell.events import Events
+from stepwell.http.account_pages import PAGES
 from stepwell.http.bodies import Headers, Receive, check_type, decode_body, decode_form, is_form, read_body
-from stepwell.http.dialects import loopfour
+from stepwell.http.dialects import flowra, loopfour
 from stepwell.http.errors import ClientGone, RateLimited
+from stepwell.http.inbound import InboundRoute, inbound_routes
 from stepwell.http.openapi import openapi_document
 from stepwell.http.rates import Allowance, Rates
-from stepwell.http.router import Router
-from stepwell.http.routes import Call, Dialect, Route
+from stepwell.http.routes import Call, Dialect, Rate, Route
+from stepwell.http.routing import Routing
 from stepwell.http.shapes import Shape
 from stepwell.http.system import Page, system_pages
 from stepwell.ids import RandomHex
@@ -30,9 +32,10 @@ from stepwell.settings import Settings
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Target: TypeAlias = "Endpoint | Page | InboundRoute"
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-DIALECTS: tuple[Dialect, ...] = (loopfour.DIALECT,)
+DIALECTS: tuple[Dialect, ...] = (loopfour.DIALECT, flowra.DIALECT)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _new_ids = RandomHex(32)
@@ -43,15 +46,19 @@ def create_app(
     core: Core, settings: Settings, events: Events, clock: Clock, metrics: Metrics, *, bench: bool = False
 ) -> App:
     """The ASGI application over `core`. `bench` also mounts `POST /bench/echo`, which answers with the body it got."""
-    router: Router[Endpoint | Page] = Router()
+    routing: Routing[Target] = Routing(DIALECTS)
     for dialect in DIALECTS:
         for route in dialect.routes:
-            router.add(route.method, dialect.base + route.path, Endpoint(dialect, route, settings))
+            routing.add(dialect, route.method, dialect.base + route.path, Endpoint(dialect, route, settings))
         for path in dialect.absent:
-            router.close(dialect.base + path)
+            routing.close(dialect, dialect.base + path)
     for method, path, page in system_pages(core, metrics, openapi_document(DIALECTS), bench=bench):
-        router.add(method, path, page)
-    return _Application(core, events, clock, router)
+        routing.add(None, method, path, page)
+    for route in PAGES.routes:
+        routing.add(None, route.method, route.path, Endpoint(PAGES, route, settings))
+    for method, path, inbound in inbound_routes(core, settings):
+        routing.add(None, method, path, inbound)
+    return _Application(core, events, clock, routing)
 
 
 class Endpoint:
@@ -86,11 +93,11 @@ class _Exchange:
 class _Application:
     """Routes, checks and answers requests; tells of each by one event."""
 
-    def __init__(self, core: Core, events: Events, clock: Clock, router: Router[Endpoint | Page]) -> None:
+    def __init__(self, core: Core, events: Events, clock: Clock, routing: Routing[Target]) -> None:
         self._core = core
         self._events = events
         self._clock = clock
-        self._router = router
+        self._routing = routing
         self._rates = Rates(clock)
         self._date = (0, b"")  # a second and how it is written
 
@@ -129,10 +136,15 @@ class _Application:
 
     async def _respond(self, exchange: _Exchange, scope: Scope, receive: Receive) -> Response:
         try:
-            target, params = self._router.match(scope["method"], scope["path"])
+            target, params = self._target(exchange, scope["method"], scope["path"])
             if isinstance(target, Endpoint):
                 return await self._answer(exchange, target, params, scope, receive)
             exchange.label = target.label
+            if isinstance(target, InboundRoute):
+                self._count(exchange, target.rate, target.rate_limit, _address(scope))
+                if self._core.overloaded():
+                    raise Overloaded
+                return await target.answer(params, scope, exchange.headers, receive)
             return await target.answer(receive, exchange.headers)
         except StepwellError as error:
             if error.code == StepwellError.code:
@@ -144,6 +156,14 @@ class _Application:
             self._fault(exchange, error)
             return exchange.dialect.refusal(StepwellError("Internal server error"))
 
+    def _target(self, exchange: _Exchange, method: str, path: str) -> tuple[Target, dict[str, str]]:
+        key = _key_text(exchange.headers)
+        found = self._routing.find(method, path, key)
+        if found is None:
+            exchange.dialect, refusal = self._routing.refused(path, key)
+            raise refusal
+        return found
+
     async def _answer(
         self, exchange: _Exchange, endpoint: Endpoint, params: dict[str, str], scope: Scope, receive: Receive
     ) -> Response:
@@ -153,12 +173,12 @@ class _Application:
         if route.scope is not None:
             principal = exchange.principal = await core.authenticator.authenticate(_key_text(headers))
             caller = principal.key_id
-        self._count(exchange, endpoint, caller)
+        self._count(exchange, route.rate, endpoint.rate_limit, caller)
         body = b""
         if route.body is not None:
             check_type(headers)
             body = await read_body(receive, headers, endpoint.body_limit)
-        if route.scope is not None and route.scope not in principal.scopes:
+        if route.scope and route.scope not in principal.scopes:
             raise Forbidden(f"Missing required scope: {route.scope}", details=[{"scope": route.scope}])
         if route.sheds and core.overloaded():
             raise Overloaded
@@ -174,18 +194,17 @@ class _Application:
     def _decode(self, call: Call[Any, Any], endpoint: Endpoint, query: bytes, body: bytes) -> None:
         if endpoint.query is not None:
             given = parse_qsl(query.decode("latin-1"), keep_blank_values=True) if query else ()
-            call.query = endpoint.query.of_query(dict(given))
+            call.query = endpoint.query.of_query(endpoint.dialect.folded(given, endpoint.query.lists))
         if endpoint.route.body is not None:
             call.form = endpoint.route.form and is_form(call.headers, body)
             decoded = decode_form(body) if call.form else decode_body(body)
             call.body = endpoint.body.of_json(decoded) if endpoint.body is not None else decoded
 
-    def _count(self, exchange: _Exchange, endpoint: Endpoint, caller: str) -> None:
+    def _count(self, exchange: _Exchange, rate: Rate, limit: int, caller: str) -> None:
         """Count the request against the limit of its key, or of its address if it needs none; 0 is no limit."""
-        limit = endpoint.rate_limit
         if limit:
             try:
-                exchange.allowance = self._rates.take(caller, endpoint.route.rate, limit)
+                exchange.allowance = self._rates.take(caller, rate, limit)
             except RateLimited as refused:
                 reset = self._clock.now_ms() // 1000 + refused.retry_after_s
                 exchange.allowance = Allowance(limit, 0, reset)

@@ -29,6 +29,15 @@ class UnsupportedMediaType(StepwellError):
         super().__init__("Content-Type must be application/json")
 
 
+class RequestTimeout(StepwellError):
+    """The sender did not send its request's body in time."""
+
+    code = "REQUEST_TIMEOUT"
+
+    def __init__(self) -> None:
+        super().__init__("The request body did not arrive in time")
+
+
 class RateLimited(StepwellError):
     """More than `limit` requests in a minute; there is room again in `retry_after_s` seconds."""
 

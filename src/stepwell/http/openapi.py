@@ -104,7 +104,9 @@ def _operation(dialect: Dialect, route: Route, types: _Types) -> Json:
 
 
 def _needs(route: Route) -> str:
-    return "No key" if route.scope is None else f"Scope `{route.scope}`"
+    if not route.scope:
+        return "No key" if route.scope is None else "Any key"
+    return f"Scope `{route.scope}`"
 
 
 def _needed(body: type[Any], types: _Types) -> bool:
@@ -141,7 +143,7 @@ def _responses(dialect: Dialect, route: Route, types: _Types) -> Json:
         names = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", *answer.headers)
         response = responses.setdefault(str(answer.status), {"description": "Success", "headers": {}, "content": {}})
         response["headers"] |= _headers(*names)
-        response["content"][answer.content] = _content(answer, types)
+        response["content"][answer.content] = _content(dialect, answer, types)
     everywhere = EVERYWHERE if route.scope is not None else [code for code in EVERYWHERE if code != "FORBIDDEN"]
     codes = (*everywhere, *(WITH_BODY if route.body is not None else ()), *route.errors)
     for code in dict.fromkeys(codes):
@@ -158,24 +160,16 @@ def _add_error(responses: dict[str, Json], status: str, schema: Json) -> None:
         names = ("X-Request-Id", "Retry-After") if status in ("429", "503") else ("X-Request-Id",)
         content: Json = {JSON: {"schema": {"oneOf": []}}}
         responses[status] = {"description": "Refusal", "headers": _headers(*names), "content": content}
-    responses[status]["content"][JSON]["schema"]["oneOf"].append(schema)
+    forms = responses[status]["content"][JSON]["schema"]["oneOf"]
+    if schema not in forms:
+        forms.append(schema)
 
 
 def _headers(*names: str) -> dict[str, Json]:
     return {name: _HEADERS[name] for name in names}
 
 
-def _content(answer: Answer, types: _Types) -> Json:
-    return {"schema": _envelope(answer, types)} if answer.content == JSON else {}
-
-
-def _envelope(answer: Answer, types: _Types) -> Json:
-    data = types.of(answer.data)
-    properties: Json = {"success": {"const": True}, "data": {"type": "array", "items": data} if answer.listed else data}
-    if answer.listed:
-        properties["meta"] = {
-            "type": "object",
-            "required": ["hasMore"],
-            "properties": {"hasMore": {"type": "boolean"}, "cursor": {"type": "string"}},
-        }
-    return {"type": "object", "required": list(properties), "properties": properties}
+def _content(dialect: Dialect, answer: Answer, types: _Types) -> Json:
+    if answer.content != JSON:
+        return {}
+    return {"schema": dialect.envelope(answer, None if answer.data is None else types.of(answer.data))}

@@ -1,4 +1,4 @@
-"""Which route a path leads to: one tree over all dialects, a segment a level."""
+"""Which route a path leads to: a tree, a segment a level."""
 
 from typing import Generic, TypeVar
 
@@ -39,25 +39,46 @@ class Router(Generic[T]):
         Raises:
             RouteNotFound, MethodNotAllowed.
         """
-        node: _Node[T] | None = self._root
+        found = self.find(method, path)
+        if found is None:
+            raise self.refused(path)
+        return found
+
+    def find(self, method: str, path: str) -> tuple[T, dict[str, str]] | None:
+        """The same, None if there is no target."""
+        node, values, _ = self._follow(path)
+        found = node.methods.get(method) if node is not None else None
+        if found is None:
+            return None
+        target, names = found
+        return target, dict(zip(names, values, strict=True)) if names else {}
+
+    def refused(self, path: str) -> RouteNotFound | MethodNotAllowed:
+        """Why a path led nowhere."""
+        node, _, _ = self._follow(path)
+        if node is None or not node.methods:
+            return RouteNotFound()
+        return MethodNotAllowed(tuple(sorted(node.methods)))
+
+    def depth(self, path: str) -> int:
+        """How many segments of a path lead somewhere."""
+        return self._follow(path)[2]
+
+    def _follow(self, path: str) -> tuple[_Node[T] | None, list[str], int]:
+        """The node of a path, None if there is none; the values of parameters, and how many segments were found."""
+        node: _Node[T] = self._root
         values: list[str] = []
+        depth = 0
         for segment in path[1:].split("/"):
-            assert node is not None
             child = node.children.get(segment)
             if child is None:
                 child = node.parameter
                 if child is None or not segment:
-                    raise RouteNotFound
+                    return None, values, depth
                 values.append(segment)
             node = child
-        assert node is not None
-        found = node.methods.get(method)
-        if found is None:
-            if not node.methods:
-                raise RouteNotFound
-            raise MethodNotAllowed(tuple(sorted(node.methods)))
-        target, names = found
-        return target, dict(zip(names, values, strict=True)) if names else {}
+            depth += 1
+        return node, values, depth
 
     def _reach(self, path: str) -> tuple[_Node[T], tuple[str, ...]]:
         node, names = self._root, []

@@ -1,6 +1,6 @@
 """The route table: what a dialect serves. Routing, checks, OpenAPI and docs are all made from it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
@@ -15,6 +15,9 @@ from stepwell.http.bodies import Headers
 
 Q = TypeVar("Q")
 B = TypeVar("B")
+
+
+ANY_KEY = ""  # the scope of a route that every key may use
 
 
 class Rate(StrEnum):
@@ -51,11 +54,14 @@ Handler: TypeAlias = Callable[[AnyCall], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A success as OpenAPI tells of it. `data` is the type of what is wrapped (`listed`: of each item)."""
+    """A success as OpenAPI tells of it. `data` is the type of what is wrapped (`listed`: of each item), None if there
+    is nothing; `bare` is answered without an envelope, `nullable` may be null."""
 
     status: int
     data: Any
     listed: bool = False
+    bare: bool = False
+    nullable: bool = False
     headers: tuple[str, ...] = ()
     content: Literal["application/json", "text/event-stream", "text/html"] = "application/json"
 
@@ -89,9 +95,16 @@ class Route:
     batch: bool = False
 
 
+def last_values(given: Iterable[tuple[str, str]], lists: Collection[str]) -> Mapping[str, Any]:
+    """Query parameters where of equal names the last counts."""
+    return dict(given)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """A published contract: a codec over `core`. `absent` are paths that a parameter would match but nothing serves."""
+    """A published contract: a codec over `core`. `absent` are paths that a parameter would match but nothing serves.
+    `folded` makes a mapping of query parameters, given those that are lists; `envelope` is the JSON Schema of a
+    success, given that of its data and whether it is a list."""
 
     name: str
     base: str
@@ -99,4 +112,6 @@ class Dialect:
     refusal: Callable[[StepwellError], Response]
     error_schema: Callable[[str], Any]
     statuses: dict[str, int]
+    envelope: Callable[[Answer, Any], Any]
     absent: tuple[str, ...] = ()
+    folded: Callable[[Iterable[tuple[str, str]], Collection[str]], Mapping[str, Any]] = last_values

@@ -1,9 +1,10 @@
 """What requests are decoded into: a struct per body and query, with every fault told at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Generic, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -14,6 +15,7 @@ from stepwell.values import Json
 T = TypeVar("T")
 
 INVALID = "Invalid request"
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
@@ -23,6 +25,8 @@ class Shape(Generic[T]):
     def __init__(self, type: type[T]) -> None:
         self.type = type
         self._schema = Schema(msgspec.json.schema(type))
+        self.lists = frozenset(_fields_of(type, list))
+        self._booleans = frozenset(_fields_of(type, bool))
 
     def of_json(self, value: Json) -> T:
         """A decoded body as the struct.
@@ -36,19 +40,26 @@ class Shape(Generic[T]):
             self._check(value)
         return msgspec.convert(_with_integers(value), self.type)
 
-    def of_query(self, given: Mapping[str, str]) -> T:
-        """Query parameters as the struct.
+    def of_query(self, given: Mapping[str, str | list[str]]) -> T:
+        """Query parameters as the struct. `lists` names those that may be given as lists of texts.
 
         Raises:
             ValidationFailed: as for a body.
         """
         try:
             if "null" in given.values():  # which the conversion would take for no value
-                self._check(_typed(given))
+                self._check(self._typed(given))
             return msgspec.convert(given, self.type, strict=False)
         except msgspec.ValidationError as error:
-            self._check(_typed(given))
+            self._check(self._typed(given))
             raise ValidationFailed(INVALID, []) from error
+
+    def _typed(self, given: Mapping[str, str | list[str]]) -> Json:
+        """Query parameters with the types that a schema asks for."""
+        return {
+            name: text if isinstance(text, list) else _plain(text, boolean=name in self._booleans)
+            for name, text in given.items()
+        }
 
     def _check(self, value: Json) -> None:
         faults = self._schema.faults(value)
@@ -56,9 +67,25 @@ class Shape(Generic[T]):
             raise ValidationFailed(INVALID, faults)
 
 
-def _typed(given: Mapping[str, str]) -> Json:
-    """Query parameters with the types that a schema asks for."""
-    return {name: int(text) if _WHOLE.fullmatch(text) else text for name, text in given.items()}
+def _fields_of(type: type[Any], kind: type[Any]) -> Iterator[str]:
+    """The fields of a struct, as they are written, whose values may be of a kind."""
+    for field in msgspec.structs.fields(type):
+        if _may_be(field.type, kind):
+            yield field.encode_name
+
+
+def _may_be(annotation: Any, kind: type[Any]) -> bool:
+    """Whether a type, or one of its alternatives, is of a kind."""
+    if annotation is kind or get_origin(annotation) is kind:
+        return True
+    alternatives = get_args(annotation) if get_origin(annotation) in (Annotated, Union, UnionType) else ()
+    return any(_may_be(each, kind) for each in alternatives)
+
+
+def _plain(text: str, *, boolean: bool) -> Json:
+    if boolean:
+        return _BOOLEANS.get(text.lower(), text)
+    return int(text) if _WHOLE.fullmatch(text) else text
 
 
 def _with_integers(value: Json) -> Json:

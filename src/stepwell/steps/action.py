@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from stepwell.definitions import ActionSpec, Kind, Schema, Source
-from stepwell.expressions import Scope, Template
+from stepwell.expressions import Scope, Template, compile_template
 from stepwell.steps.api import ApiProgram, ApiStep
 from stepwell.steps.fields import read_text, text_field
 from stepwell.steps.ports import Call, ConnectionNeed, Ports
@@ -105,16 +105,26 @@ def _check_params(source: Source, spec: ActionSpec, choosing: frozenset[str], fi
     for name in spec.required:
         if name not in source.config:
             source.fault((name,), "Required")
-    for name, template in fields.items():
+    for name in fields:
         if name in properties:
-            if template.literal:
-                _check_literal(source, spec, name)
+            _check_given(source, spec, name)
         elif name not in choosing and properties and not spec.params.get("additionalProperties"):
             source.warn(name)
 
 
-def _check_literal(source: Source, spec: ActionSpec, name: str) -> None:
+def _check_given(source: Source, spec: ActionSpec, name: str) -> None:
+    """What is wrong with the parts of a parameter that are written out; those with templates are left to the run."""
     shared = {key: part for key, part in spec.params.items() if key in ("$defs", "definitions")}
     schema = Schema({**shared, "properties": {name: spec.params["properties"][name]}})
     for fault in schema.faults({name: source.config[name]}):
-        source.fault(fault.path, fault.message)
+        if not _holds_template(source.config, fault.path):
+            source.fault(fault.path, fault.message)
+
+
+def _holds_template(node: Json, path: Path) -> bool:
+    for part in path:
+        if isinstance(node, dict):
+            node = node.get(part)
+        else:
+            node = node[part] if isinstance(node, list) and isinstance(part, int) and part < len(node) else None
+    return node is not None and not compile_template(node).literal

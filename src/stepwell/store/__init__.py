@@ -1,6 +1,12 @@
 """The store: the only SQL of the project, behind one port."""
 
 from stepwell.store.port import Connections, Keys, Outbox, Runs, Signals, Store, Workflows
+from stepwell.store.port_connectors import StoredConnectors
+from stepwell.store.port_endpoints import Endpoints
+from stepwell.store.port_invocations import Invocations
+from stepwell.store.port_lists import Lists
+from stepwell.store.port_seals import SEAL_KINDS, Seal, SealKind, Seals
+from stepwell.store.port_triggers import Accounts, Deliveries, Triggers
 from stepwell.store.rows import (
     Approval,
     Broadcast,
@@ -8,6 +14,7 @@ from stepwell.store.rows import (
     Commit,
     Committed,
     Connection,
+    ConnectionFilter,
     End,
     Errand,
     EventWait,
@@ -26,14 +33,61 @@ from stepwell.store.rows import (
     Workflow,
     Workspace,
 )
+from stepwell.store.rows_connectors import StoredConnector
+from stepwell.store.rows_endpoints import Endpoint, EndpointMessage, MessageStatus
+from stepwell.store.rows_invocations import Invocation, InvocationFilter
+from stepwell.store.rows_lists import RunCounts, RunListing, WorkflowListing
+from stepwell.store.rows_triggers import (
+    AccountLink,
+    AuthConfig,
+    Delivery,
+    DeliveryFilter,
+    EndUser,
+    Firing,
+    FiringFilter,
+    OAuthGrant,
+    Trigger,
+    TriggerFilter,
+)
 
 __all__ = [
+    "SEAL_KINDS",
+    "Seal",
+    "SealKind",
+    "Seals",
+    "StoredConnector",
+    "StoredConnectors",
+    "Invocation",
+    "InvocationFilter",
+    "Invocations",
+    "Lists",
+    "RunCounts",
+    "RunListing",
+    "WorkflowListing",
+    "Endpoint",
+    "EndpointMessage",
+    "Endpoints",
+    "MessageStatus",
+    "Accounts",
+    "Deliveries",
+    "Triggers",
+    "AccountLink",
+    "AuthConfig",
+    "Delivery",
+    "DeliveryFilter",
+    "EndUser",
+    "Firing",
+    "FiringFilter",
+    "OAuthGrant",
+    "Trigger",
+    "TriggerFilter",
     "Approval",
     "Broadcast",
     "Claim",
     "Commit",
     "Committed",
     "Connection",
+    "ConnectionFilter",
     "Connections",
     "End",
     "Errand",

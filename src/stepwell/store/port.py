@@ -6,6 +6,12 @@ Every verb may raise StoreUnavailable. A verb called with the workspace of anoth
 from typing import Protocol
 
 from stepwell.states import RunState, WorkflowStatus
+from stepwell.store.port_connectors import StoredConnectors
+from stepwell.store.port_endpoints import Endpoints
+from stepwell.store.port_invocations import Invocations
+from stepwell.store.port_lists import Lists
+from stepwell.store.port_seals import Seals
+from stepwell.store.port_triggers import Accounts, Deliveries, Triggers
 from stepwell.store.rows import (
     Approval,
     Broadcast,
@@ -13,6 +19,7 @@ from stepwell.store.rows import (
     Commit,
     Committed,
     Connection,
+    ConnectionFilter,
     End,
     Errand,
     Key,
@@ -28,6 +35,7 @@ from stepwell.store.rows import (
     Workflow,
     Workspace,
 )
+from stepwell.store.rows_triggers import Trigger
 
 
 class Runs(Protocol):
@@ -132,8 +140,8 @@ class Signals(Protocol):
         """Keep an event for an open run; one of an id only once. None if the run is final or unknown."""
         ...
 
-    async def pause(self, workspace: str, run: str) -> Reached | None:
-        """An open run is paused; None if it is not open. A paused one stays so."""
+    async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
+        """An open run is paused; None if it is not open. A paused one stays so. `now` is what endpoints are told."""
         ...
 
     async def resume(self, workspace: str, run: str) -> Reached | None:
@@ -179,25 +187,29 @@ class Signals(Protocol):
 class Workflows(Protocol):
     """Workflows, their versions and secrets."""
 
-    async def create(self, workflow: Workflow, document: bytes, created_by: str) -> None:
-        """Store a workflow with its first version. Raises AlreadyExists if the slug is taken."""
+    async def create(self, workflow: Workflow, document: bytes, created_by: str, own: Trigger | None = None) -> None:
+        """Store a workflow with its first version and the trigger of its document. Raises AlreadyExists if the slug is
+        taken."""
         ...
 
     async def get(self, workspace: str, reference: str) -> Workflow | None:
         """A workflow by id, or by slug if it has no such id."""
         ...
 
-    async def save(self, changed: Workflow, document: bytes | None, created_by: str, *, seen: int) -> bool:
-        """Write an edit of name, slug, description, trigger, canvas and definition, if the stored `updated_at` is still
-        `seen`. `changed.version` is one more than the stored one, or the same for a draft that never was active (its
-        only version is written over) or without a document (versions stay as they are). False if the workflow is not
-        so; raises AlreadyExists if the slug is taken."""
+    async def save(
+        self, changed: Workflow, document: bytes | None, created_by: str, own: Trigger | None = None, *, seen: int
+    ) -> bool:
+        """Write an edit of name, slug, description, trigger, canvas and definition, with the document's own trigger, if
+        the stored `updated_at` is still `seen`. `changed.version` is one more than the stored one, or the same for a
+        draft that never was active (its only version is written over) or without a document (versions stay as they
+        are). False if the workflow is not so; raises AlreadyExists if the slug is taken."""
         ...
 
     async def set_status(
         self, workspace: str, workflow: str, status: WorkflowStatus, allowed: frozenset[WorkflowStatus], now: int
     ) -> bool:
-        """Change the status if it is one of `allowed`; the first time it becomes active, `activated` is set."""
+        """Change the status if it is one of `allowed`; the first time it becomes active, `activated` is set. Of a
+        workflow that is not active nothing is due any more."""
         ...
 
     async def page(
@@ -278,25 +290,26 @@ class Connections(Protocol):
 
     async def save(self, changed: Connection, *, seen: int) -> bool:
         """Write an edit (the provider stays), if the stored `updated_at` is still `seen`; else False. Raises
-        AlreadyExists if the slug is taken. A default one ends the former default's."""
+        AlreadyExists if the slug is taken. A default one ends the former default's of the same user."""
         ...
 
     async def get(self, workspace: str, reference: str) -> Connection | None:
         """A connection by id, or by slug if there is no such id."""
         ...
 
-    async def page(
-        self, workspace: str, *, provider: str | None, status: str | None, before: str | None, limit: int
-    ) -> list[Connection]:
-        """Newest first, without credentials."""
+    async def page(self, wanted: ConnectionFilter) -> tuple[list[Connection], int]:
+        """A page of connections, newest first, without credentials, and how many pass the filter in all."""
         ...
 
     async def delete(self, workspace: str, connection: str) -> bool:
         """Remove a connection with its simulator's counts."""
         ...
 
-    async def candidates(self, workspace: str, providers: tuple[str, ...]) -> list[Connection]:
-        """The active connections of any of the providers, oldest first, without credentials."""
+    async def candidates(
+        self, workspace: str, providers: tuple[str, ...], end_user: str | None = None
+    ) -> list[Connection]:
+        """The active connections of any of the providers that are this user's, or nobody's, oldest first, without
+        credentials."""
         ...
 
     async def count(self, workspace: str, connection: str, operation: str, kind: str) -> int:
@@ -349,6 +362,30 @@ class Store(Protocol):
 
     @property
     def outbox(self) -> Outbox: ...
+
+    @property
+    def endpoints(self) -> Endpoints: ...
+
+    @property
+    def connectors(self) -> StoredConnectors: ...
+
+    @property
+    def triggers(self) -> Triggers: ...
+
+    @property
+    def deliveries(self) -> Deliveries: ...
+
+    @property
+    def accounts(self) -> Accounts: ...
+
+    @property
+    def seals(self) -> Seals: ...
+
+    @property
+    def lists(self) -> Lists: ...
+
+    @property
+    def invocations(self) -> Invocations: ...
 
     def oldest_write_age_s(self) -> float:
         """How long the oldest write has waited to be committed."""

@@ -3,6 +3,7 @@
 import msgspec
 
 from stepwell.states import RecordStatus, RunState, WaitsOn, WorkflowStatus
+from stepwell.store.rows_triggers import Firing
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,10 +29,16 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     records: tuple["Record", ...] = ()  # kept from the original run by a retry or restart
     carried: bytes | None = None  # what else such a run takes over; only the engine reads it
     seq: int = 0
+    firing: Firing | None = None  # the trigger that starts it: stored with it, and only one run for its key
+    arrival: tuple[str, str] | None = None  # route and event id that must belong to the firing's delivery
+    end_user: str | None = None
+    chain: str | None = None  # the first run of its retries and restarts; None if that is this one
+    mock: bool = False  # actions do not leave the server
 
 
 class Started(msgspec.Struct, frozen=True):
-    """The answer to a start: `run` is the new run's id, or the id that the idempotency key already stands for."""
+    """The answer to a start: `run` is the new run's id, or the id that the idempotency key or the firing's key already
+    stands for; empty if that firing started nothing, or if its event arrived before."""
 
     run: str
     replayed: bool = False
@@ -63,6 +70,10 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     connection: str | None
     error: bytes | None
     depth: int = 0
+    fired_by: str | None = None
+    end_user: str | None = None
+    chain: str | None = None
+    mock: bool = False
     input: bytes = b"{}"
     trigger_data: bytes | None = None
     output: bytes | None = None
@@ -235,6 +246,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     created_after: int | None = None
     created_before: int | None = None
     before: str | None = None
+    offset: int = 0  # how many come before the page
     limit: int = 50
 
 
@@ -302,6 +314,26 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     external_account_id: str | None
     sealed: bytes | None
     updated_at: int
+    end_user: str | None = None  # whose account it is; None: the workspace's
+    auth_config: str | None = None
+    reason: str | None = None  # why it is not active
+    expires_at: int | None = None  # of its access token, in epoch ms
+    checked_at: int | None = None  # the last test call or refresh
+
+
+class ConnectionFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which connections a list shows, newest first. Values of one field are alternatives, fields all hold. `before` is
+    the id after which the page starts."""
+
+    workspace: str
+    providers: tuple[str, ...] | None = None
+    statuses: tuple[str, ...] | None = None
+    end_users: tuple[str, ...] | None = None
+    auth_configs: tuple[str, ...] | None = None
+    ids: tuple[str, ...] | None = None
+    before: str | None = None
+    offset: int = 0
+    limit: int = 50
 
 
 class Secret(msgspec.Struct, frozen=True):

@@ -65,6 +65,11 @@ def compile_filter(document: Json, path: Path = ()) -> Filter:
     )
 
 
+def value_at(value: Json, path: str) -> Json:
+    """What a dotted path with indexes leads to; null if it leads nowhere."""
+    return _at(value, _keys(path))
+
+
 def _operators(condition: Json) -> dict[str, Json]:
     """A condition as operators; a plain value means `$eq`."""
     written = isinstance(condition, dict) and any(key.startswith("$") for key in condition)

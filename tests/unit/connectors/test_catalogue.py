@@ -6,7 +6,19 @@ from stepwell.values import Json
 
 
 def test_the_connectors_are_named(connectors: Connectors) -> None:
-    assert connectors.connectors() == ("hubspot", "resend", "slack", "smtp", "stripe")
+    named = {
+        "stripe",
+        "slack",
+        "hubspot",
+        "github",
+        "salesforce",
+        "quickbooks",
+        "pandadoc",
+        "netsuite",
+        "google_sheets",
+    }
+
+    assert named | {"gmail", "sendgrid", "resend", "smtp", "openai", "postgres"} <= set(connectors.connectors())
 
 
 def test_an_action_tells_what_it_requires(connectors: Connectors) -> None:
@@ -23,7 +35,7 @@ def test_an_unknown_action_is_none(connectors: Connectors, name: str) -> None:
 
 
 def test_an_action_is_offered_by_several_connectors(connectors: Connectors) -> None:
-    assert connectors.offering("sendEmail") == ("resend", "smtp")
+    assert connectors.offering("sendEmail") == ("gmail", "resend", "sendgrid", "smtp")
     assert connectors.offering("sing") == ()
 
 
@@ -67,3 +79,31 @@ def test_all_faults_of_credentials_are_listed(connectors: Connectors) -> None:
 def test_an_unknown_provider_or_a_wrong_form_is_refused(connectors: Connectors, provider: str, given: Json) -> None:
     with pytest.raises(ValidationFailed):
         connectors.credentials(provider, given)
+
+
+def test_a_field_that_is_absent_gets_its_default(connectors: Connectors) -> None:
+    given = {"host": "db.test", "database": "shop", "username": "app"}
+
+    assert connectors.credentials("postgres", given) == {**given, "port": "5432", "tls": "verify"}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://acme.my.salesforce.com", "https://evil.test/path", "https://a.test@evil.test", "x"]
+)
+def test_a_field_must_match_its_pattern(connectors: Connectors, url: str) -> None:
+    with pytest.raises(ValidationFailed) as error:
+        connectors.credentials("salesforce", {"accessToken": "t", "instanceUrl": url})
+
+    assert error.value.faults[0].message == "Expected an https address without a path"
+
+
+def test_a_connector_comes_and_goes_but_one_that_is_built_in_stays(connectors: Connectors) -> None:
+    mine = Connectors({"stripe": connectors.find("stripe.createInvoice")[0]})
+    added = connectors.find("slack.sendMessage")[0]
+
+    mine.put(added)
+    assert mine.action("slack.sendMessage") is not None
+    mine.drop("slack")
+    mine.drop("stripe")
+
+    assert mine.connectors() == ("stripe",)

@@ -353,3 +353,30 @@ async def test_a_certificate_nobody_vouches_for_is_refused(
 
     assert (error.message, error.retryable) == ("The certificate of 127.0.0.1 is not valid", False)
     assert catcher.envelopes == []
+
+
+async def test_a_check_logs_in_and_sends_nothing(mail: SmtpMail, start: Start, catcher: Catcher) -> None:
+    seen: list[str] = []
+
+    def login(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        seen.append(data.login.decode())
+        return AuthResult(success=data.password == b"right", handled=False)
+
+    options = {"authenticator": login, "auth_require_tls": False}
+    server = start(username="ann", password="right", **options)
+
+    await mail.check(server, 5.0)
+
+    assert seen == ["ann"] and catcher.envelopes == []
+
+
+async def test_a_check_with_a_wrong_password_is_refused_for_good(mail: SmtpMail, start: Start) -> None:
+    def login(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
+        return AuthResult(success=False, handled=False)
+
+    server = start(username="ann", password="wrong", authenticator=login, auth_require_tls=False)
+
+    with pytest.raises(StepError, match="535") as error:
+        await mail.check(server, 5.0)
+
+    assert not error.value.retryable

@@ -8,11 +8,12 @@ import pytest
 from stepwell.auth import Vault
 from stepwell.clock import FakeClock
 from stepwell.connectors import Connectors, load_manifests
-from stepwell.core import Plans, Workflows, ensure_first_workspace
+from stepwell.core import Plans, Triggers, Workflows, ensure_first_workspace
 from stepwell.ids import TimeOrderedIds
 from stepwell.steps import STEP_TYPES
 from stepwell.store import Workspace
 from stepwell.store.sqlite import FILE_NAME, SqliteStore
+from unit.core.town import Town
 
 
 @pytest.fixture
@@ -60,5 +61,20 @@ def plans(store: SqliteStore, connectors: Connectors) -> Plans:
 
 
 @pytest.fixture
-def workflows(store: SqliteStore, plans: Plans, clock: FakeClock, ids: TimeOrderedIds) -> Workflows:
-    return Workflows(store, plans, clock, ids)
+def triggers(store: SqliteStore, plans: Plans, vault: Vault, clock: FakeClock, ids: TimeOrderedIds) -> Triggers:
+    return Triggers(store, plans, vault, clock, ids)
+
+
+@pytest.fixture
+def workflows(store: SqliteStore, plans: Plans, triggers: Triggers, clock: FakeClock, ids: TimeOrderedIds) -> Workflows:
+    return Workflows(store, plans, triggers, clock, ids)
+
+
+@pytest.fixture
+async def town(tmp_path: Path) -> AsyncIterator[Town]:
+    """A town at 22:13:20."""
+    town = Town(tmp_path / "stepwell.db")
+    town.clock.jump(20 - town.clock.now_ms() // 1000 % 60)
+    await town.open()
+    yield town
+    town.kill()

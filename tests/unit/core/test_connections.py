@@ -9,8 +9,9 @@ from stepwell.connectors import Connectors, OpenConnection
 from stepwell.core import ConnectionChanges, ConnectionFields, Connections
 from stepwell.errors import AlreadyExists, NotFound, StepError, ValidationFailed
 from stepwell.ids import TimeOrderedIds
+from stepwell.states import RunState
 from stepwell.steps import ChosenConnection, ConnectionNeed
-from stepwell.store import Connection
+from stepwell.store import Connection, EndUser, Run
 from stepwell.store.sqlite import SqliteStore
 from stepwell.values import Json
 
@@ -28,6 +29,33 @@ def connections(
     store: SqliteStore, vault: Vault, connectors: Connectors, clock: FakeClock, ids: TimeOrderedIds
 ) -> Connections:
     return Connections(store, vault, connectors, clock, ids)
+
+
+def a_run(workspace: str, connection: str | None = None, end_user: str | None = None) -> Run:
+    return Run(
+        workspace=workspace,
+        id=workspace,
+        workflow=workspace,
+        version=1,
+        state=RunState.RUNNING,
+        trigger="api",
+        waits_on=None,
+        blocked=None,
+        owner=None,
+        epoch=1,
+        signals=0,
+        deaths=0,
+        seq=0,
+        state_seq=0,
+        attempt=1,
+        started_at=None,
+        ended_at=None,
+        restarted_from=None,
+        parent=None,
+        connection=connection,
+        error=None,
+        end_user=end_user,
+    )
 
 
 async def set_status(store: SqliteStore, connection: Connection, status: str) -> None:
@@ -160,7 +188,7 @@ async def test_the_runs_connection_comes_before_the_named_one(connections: Conne
     of_run = await connections.create(workspace, fields())
     await connections.create(workspace, fields(slug="named", is_default=True))
 
-    chosen = await connections.choose(workspace, ConnectionNeed(("stripe",), "conn_named"), of_run.id)
+    chosen = await connections.choose(workspace, ConnectionNeed(("stripe",), "conn_named"), a_run(workspace, of_run.id))
 
     assert chosen == ChosenConnection(of_run.id, "stripe")
 
@@ -169,7 +197,9 @@ async def test_a_run_connection_of_another_provider_is_passed_over(connections: 
     of_run = await connections.create(workspace, fields(provider="slack", credentials={"botToken": "xoxb-1"}))
     stripe = await connections.create(workspace, fields())
 
-    assert await connections.choose(workspace, STRIPE, of_run.id) == ChosenConnection(stripe.id, "stripe")
+    assert await connections.choose(workspace, STRIPE, a_run(workspace, of_run.id)) == ChosenConnection(
+        stripe.id, "stripe"
+    )
 
 
 async def test_a_run_whose_connection_is_gone_gets_no_other(connections: Connections, workspace: str) -> None:
@@ -178,7 +208,7 @@ async def test_a_run_whose_connection_is_gone_gets_no_other(connections: Connect
     await connections.delete(workspace, of_run.id)
 
     with pytest.raises(StepError, match="no longer exists"):
-        await connections.choose(workspace, STRIPE, of_run.id)
+        await connections.choose(workspace, STRIPE, a_run(workspace, of_run.id))
 
 
 @pytest.mark.parametrize("named", ["id", "conn_id", "conn_billing", "billing"])
@@ -264,3 +294,192 @@ async def test_a_connection_that_is_not_active_does_not_open(
 
     with pytest.raises(StepError, match="not active"):
         await connections.open(workspace, created.id)
+
+
+# Runs of end users: Flowra contract 5.5
+
+
+@pytest.fixture
+async def bob(store: SqliteStore, workspace: str, ids: TimeOrderedIds) -> str:
+    return (await store.accounts.put_user(EndUser(workspace=workspace, id=ids.new(), username="bob"))).id
+
+
+@pytest.fixture
+async def eve(store: SqliteStore, workspace: str, ids: TimeOrderedIds) -> str:
+    return (await store.accounts.put_user(EndUser(workspace=workspace, id=ids.new(), username="eve"))).id
+
+
+async def chosen(connections: Connections, run: Run, named: str | None = None) -> str:
+    return (await connections.choose(run.workspace, ConnectionNeed(("stripe",), named), run)).id
+
+
+async def test_a_users_run_takes_the_triggers_account_first(connections: Connections, workspace: str, bob: str) -> None:
+    of_trigger = await connections.create(workspace, fields(end_user=bob))
+    await connections.create(workspace, fields(end_user=bob))
+
+    assert await chosen(connections, a_run(workspace, of_trigger.id, bob)) == of_trigger.id
+
+
+async def test_a_triggers_account_of_another_provider_is_passed_over(
+    connections: Connections, workspace: str, bob: str
+) -> None:
+    slack = fields(provider="slack", credentials={"botToken": "xoxb-1"}, end_user=bob)
+    of_trigger = await connections.create(workspace, slack)
+    own = await connections.create(workspace, fields(end_user=bob))
+
+    assert await chosen(connections, a_run(workspace, of_trigger.id, bob)) == own.id
+
+
+async def test_then_the_users_newest_active_account(
+    connections: Connections, store: SqliteStore, workspace: str, bob: str
+) -> None:
+    await connections.create(workspace, fields(end_user=bob))
+    newer = await connections.create(workspace, fields(end_user=bob))
+    await set_status(store, await connections.create(workspace, fields(end_user=bob)), "expired")
+    await connections.create(workspace, fields(slug="pinned"))
+
+    assert await chosen(connections, a_run(workspace, end_user=bob), "pinned") == newer.id
+
+
+async def test_the_users_own_default_comes_before_the_newest(
+    connections: Connections, workspace: str, bob: str
+) -> None:
+    default = await connections.create(workspace, fields(end_user=bob, is_default=True))
+    await connections.create(workspace, fields(end_user=bob))
+
+    assert await chosen(connections, a_run(workspace, end_user=bob)) == default.id
+
+
+async def test_then_the_connection_pinned_in_the_workflow(connections: Connections, workspace: str, bob: str) -> None:
+    pinned = await connections.create(workspace, fields(slug="pinned"))
+
+    assert await chosen(connections, a_run(workspace, end_user=bob), "pinned") == pinned.id
+
+
+async def test_another_users_account_is_never_taken_even_if_it_is_named(
+    connections: Connections, workspace: str, bob: str, eve: str
+) -> None:
+    hers = await connections.create(workspace, fields(end_user=eve, slug="hers"))
+    default_users = await connections.create(workspace, fields(end_user=workspace, slug="default-users"))
+
+    for run, named in (
+        (a_run(workspace, hers.id, bob), None),
+        (a_run(workspace, default_users.id, bob), None),
+        (a_run(workspace, end_user=bob), "hers"),
+        (a_run(workspace, end_user=bob), "default-users"),
+    ):
+        with pytest.raises(StepError, match="^No active stripe account for user bob$") as raised:
+            await chosen(connections, run, named)
+        assert raised.value.code == "CONNECTION_MISSING"
+
+
+async def test_a_users_run_takes_no_workspace_connection_that_nothing_names(
+    connections: Connections, workspace: str, bob: str
+) -> None:
+    await connections.create(workspace, fields(is_default=True))
+
+    with pytest.raises(StepError, match="No active stripe account for user bob"):
+        await chosen(connections, a_run(workspace, end_user=bob))
+
+
+async def test_the_default_user_is_named_as_such(connections: Connections, workspace: str) -> None:
+    with pytest.raises(StepError, match="for user project_default_user"):
+        await chosen(connections, a_run(workspace, end_user=workspace))
+
+
+async def test_a_run_of_nobody_takes_a_users_account_only_if_it_is_named(
+    connections: Connections, workspace: str, bob: str
+) -> None:
+    his = await connections.create(workspace, fields(end_user=bob, is_default=True, slug="his"))
+
+    with pytest.raises(StepError, match="Create one"):
+        await chosen(connections, a_run(workspace))
+    assert await chosen(connections, a_run(workspace), "his") == his.id
+
+
+async def test_a_deleted_connection_is_told_of(connections: Connections, workspace: str) -> None:
+    told: list[tuple[str, str, str]] = []
+
+    async def ended(workspace: str, connection: str, reason: str) -> int:
+        told.append((workspace, connection, reason))
+        return 0
+
+    connections.ended = ended
+    created = await connections.create(workspace, fields())
+
+    await connections.delete(workspace, created.id)
+
+    assert told == [(workspace, created.id, "connected_account_deleted")]
+
+
+@pytest.mark.parametrize(
+    ("auth", "headers"),
+    [
+        ({"type": "bearer", "token": "t-1234"}, {"Authorization": "Bearer t-1234"}),
+        ({"type": "basic", "username": "ann", "password": "p:1"}, {"Authorization": "Basic YW5uOnA6MQ=="}),
+        ({"type": "api_key", "key": "k-1"}, {"X-API-Key": "k-1"}),
+        ({"type": "api_key", "key": "k-1", "header": "X-Token", "prefix": "Key "}, {"X-Token": "Key k-1"}),
+        ({"type": "headers", "headers": {"X-A": "1", "X-B": "2"}}, {"X-A": "1", "X-B": "2"}),
+        ({"type": "none"}, {}),
+    ],
+)
+async def test_an_auth_says_what_is_sent_in_place_of_the_connectors(
+    connections: Connections, workspace: str, auth: Json, headers: Json
+) -> None:
+    created = await connections.create(workspace, fields(credentials=None, auth=auth))
+
+    opened = await connections.open(workspace, created.id)
+
+    assert opened.headers == headers
+
+
+@pytest.mark.parametrize(
+    ("auth", "path"),
+    [
+        ({"type": "bearer"}, ("auth", "token")),
+        ({"type": "bearer", "token": "a\r\nX-Evil: 1"}, ("auth", "token")),
+        ({"type": "basic", "username": "a:b"}, ("auth", "username")),
+        ({"type": "api_key", "key": "k", "header": "Content-Length"}, ("auth", "header")),
+        ({"type": "headers", "headers": {}}, ("auth", "headers")),
+        ({"type": "headers", "headers": {"X A": "1"}}, ("auth", "headers", "X A")),
+    ],
+)
+async def test_an_unfit_auth_is_refused(connections: Connections, workspace: str, auth: Json, path: Json) -> None:
+    with pytest.raises(ValidationFailed) as raised:
+        await connections.create(workspace, fields(credentials=None, auth=auth))
+
+    assert path in [fault.path for fault in raised.value.faults]
+
+
+async def test_new_credentials_make_a_failed_connection_active(
+    connections: Connections, store: SqliteStore, workspace: str
+) -> None:
+    created = await connections.create(workspace, fields())
+    failed = msgspec.structs.replace(created, status="error", reason="Refused", updated_at=created.updated_at + 1)
+    await store.connections.save(failed, seen=created.updated_at)
+
+    renamed = await connections.update(workspace, created.id, ConnectionChanges(name="Renamed"))
+    mended = await connections.update(workspace, created.id, ConnectionChanges(credentials={"apiKey": "sk_2"}))
+
+    assert (renamed.status, renamed.reason) == ("error", "Refused")
+    assert (mended.status, mended.reason) == ("active", None)
+
+
+async def test_webhook_secrets_are_sealed_and_kept_when_credentials_change(
+    connections: Connections, workspace: str
+) -> None:
+    created = await connections.create(workspace, fields(webhook_secrets=["whsec_1"]))
+    changed = await connections.update(workspace, created.id, ConnectionChanges(credentials={"apiKey": "sk_2"}))
+
+    assert changed.sealed is not None and b"whsec_1" not in changed.sealed
+    assert await connections.webhook_secrets(workspace, "stripe") == {created.id: ("whsec_1",)}
+
+
+async def test_credentials_of_an_older_version_still_open(
+    connections: Connections, store: SqliteStore, vault: Vault, workspace: str
+) -> None:
+    created = await connections.create(workspace, fields())
+    older = vault.seal(workspace, f"connection:{created.id}", b'{"apiKey":"sk_old"}')
+    await store.connections.save(msgspec.structs.replace(created, sealed=older), seen=created.updated_at)
+
+    assert (await connections.open(workspace, created.id)).credentials == {"apiKey": "sk_old"}

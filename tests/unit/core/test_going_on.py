@@ -9,7 +9,8 @@ import pytest
 
 from kit import NoActions, World, effect, transform, wait
 from stepwell import values
-from stepwell.core import Plans, Workflows
+from stepwell.auth import Vault
+from stepwell.core import Plans, Triggers, Workflows
 from stepwell.core.runs import Restarted, Runs, StartRequest
 from stepwell.definitions import Plan
 from stepwell.errors import StepError
@@ -29,7 +30,8 @@ class House(World):
     async def open(self) -> None:
         await self.boot()
         self.compiled = Plans(self.store.workflows, self.step_types, NoActions())
-        self.workflows = Workflows(self.store, self.compiled, self.clock, self.ids)
+        triggers = Triggers(self.store, self.compiled, Vault(bytes(32)), self.clock, self.ids)
+        self.workflows = Workflows(self.store, self.compiled, triggers, self.clock, self.ids)
         self.runs = Runs(self.store, self.engine, self.compiled, self.ids, self.clock, 1 << 20)
 
     async def plan(self, workspace: str, workflow: str, version: int) -> Plan:

@@ -8,7 +8,7 @@ import pytest
 
 from stepwell.clock import FakeClock
 from stepwell.connectors import Connectors
-from stepwell.core import Plans, WorkflowDetail, Workflows
+from stepwell.core import Plans, Triggers, WorkflowDetail, Workflows
 from stepwell.errors import AlreadyExists, InvalidStatus, NotFound, ValidationFailed
 from stepwell.ids import TimeOrderedIds
 from stepwell.states import WorkflowStatus
@@ -326,11 +326,12 @@ async def test_a_definition_that_this_server_no_longer_takes_is_shown_with_its_f
     workspace: str,
     active: WorkflowDetail,
     connectors: Connectors,
+    triggers: Triggers,
     clock: FakeClock,
     ids: TimeOrderedIds,
 ) -> None:
     poorer = Plans(store.workflows, {}, connectors)
-    workflows = Workflows(store, poorer, clock, ids)
+    workflows = Workflows(store, poorer, triggers, clock, ids)
 
     shown = await workflows.get(workspace, "orders")
 

@@ -184,7 +184,8 @@ def test_secrets_of_effects_and_of_the_trigger_signature_are_collected(compile_)
     call = {"id": "a", "type": "api", "config": {"url": "https://x.example", "headers": {"k": "{{secrets.ONE}}"}}}
     trigger = {"type": "webhook", "signature": {"secrets": ["{{secrets.TWO}}"]}}
 
-    assert compile_(document(call, trigger=trigger)).secrets == {"ONE", "TWO"}
+    plan = compile_(document(call, trigger=trigger))
+    assert (plan.secrets, plan.trigger_secrets) == ({"ONE"}, {"TWO"})
 
 
 def test_a_trigger_signature_takes_nothing_but_secrets(faults):

@@ -46,7 +46,9 @@ def test_every_example_has_cases_and_a_paragraph() -> None:
     assert [file.name for file in (*DOCUMENTS, *CASES) if f"]({file.name})" not in page] == []
 
 
-@pytest.mark.parametrize("name", ["process-customer-order.json", "approval-over-limit.json"])
+@pytest.mark.parametrize(
+    "name", ["process-customer-order.json", "approval-over-limit.json", "stripe-invoice-paid.json"]
+)
 def test_what_the_demo_plays_is_the_example(name: str) -> None:
     packaged = resources.files("stepwell.cli.demo") / name
 

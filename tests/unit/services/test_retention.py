@@ -10,7 +10,8 @@ from kit import World, transform
 from stepwell.events import Events
 from stepwell.services import Retention
 from stepwell.settings import Retention as Settings
-from stepwell.store import RunFilter, Workspace
+from stepwell.settings import Webhooks
+from stepwell.store import Delivery, DeliveryFilter, Firing, FiringFilter, RunFilter, Workspace
 
 DAY_S = 86_400
 
@@ -24,8 +25,8 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     await world.store.close()
 
 
-def retention(world: World, settings: Settings) -> Retention:
-    return Retention(world.store, world.engine, world.clock, Events(), settings)
+def retention(world: World, settings: Settings, webhooks: Webhooks | None = None) -> Retention:
+    return Retention(world.store, world.engine, world.clock, Events(), settings, webhooks or Webhooks())
 
 
 async def ended(world: World, count: int) -> list[str]:
@@ -91,3 +92,64 @@ async def turns() -> None:
     """Let the event loop do what it can do now."""
     for _ in range(30):
         await asyncio.sleep(0)
+
+
+async def test_old_deliveries_firings_and_events_are_removed(world: World) -> None:
+    deliveries, triggers = world.store.deliveries, world.store.triggers
+    old = await arrived(world, "e-1")
+    world.clock.advance(8 * DAY_S)
+    young = await arrived(world, "e-2")
+    firings = FiringFilter(workspace=world.workspace)
+
+    await retention(world, Settings(), Webhooks(keep_days=7)).clean_up()
+
+    assert [row.id for row in await deliveries.page(DeliveryFilter(workspace=world.workspace))] == [young]
+    assert [firing.delivery for firing in (await triggers.firings(firings))[0]] == [young]
+    assert await deliveries.keys_of(world.workspace, "custom:a", old) == ()
+    assert await deliveries.keys_of(world.workspace, "custom:a", young) == ("e-2",)
+
+
+async def test_an_event_is_remembered_as_long_as_it_is_set(world: World) -> None:
+    old = await arrived(world, "e-1")
+    world.clock.advance(8 * DAY_S)
+
+    await retention(world, Settings(), Webhooks(dedupe_hours=24 * 9)).clean_up()
+
+    assert await world.store.deliveries.keys_of(world.workspace, "custom:a", old) == ("e-1",)
+
+
+async def test_only_the_newest_rejected_deliveries_are_kept(world: World) -> None:
+    rows = [await arrived(world, f"e-{n}", "rejected") for n in range(5)]
+
+    await retention(world, Settings(), Webhooks(keep_rejected=2)).clean_up()
+
+    kept_rows = await world.store.deliveries.page(DeliveryFilter(workspace=world.workspace))
+    assert [row.id for row in kept_rows] == rows[:2:-1]
+
+
+async def arrived(world: World, event: str, status: str = "processed") -> str:
+    """A delivery that brought an event and came to something."""
+    row = Delivery(
+        workspace=world.workspace,
+        id=world.ids.new(),
+        status=status,
+        provider="custom",
+        method="POST",
+        path="/webhooks/custom/ws/a",
+        query="",
+        headers=b"[]",
+    )
+    firing = Firing(
+        workspace=world.workspace,
+        id=world.ids.new(),
+        trigger=world.ids.new(),
+        slug="webhook",
+        workflow=None,
+        key=event,
+        source="webhook",
+        status="skipped",
+        delivery=row.id,
+    )
+    await world.store.deliveries.receive(row, "custom:a", (event,), since=0)
+    await world.store.triggers.record((firing,))
+    return row.id

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,13 +13,22 @@ from rich.table import Table
 
 from stepwell.cli.bench.figures import measure
 from stepwell.cli.bench.report import Figure
+from stepwell.cli.bench.webhooks import measure_webhooks
 from stepwell.cli.output import out, show_json
 
 err = Console(stderr=True)
 
 
+class Part(StrEnum):
+    """What can be measured alone."""
+
+    WEBHOOKS = "webhooks"
+
+
 def bench(
+    part: Annotated[Part | None, typer.Argument(help="Measure this alone.", show_default="everything")] = None,
     runs: Annotated[int, typer.Option(help="How many runs each throughput figure starts.", min=1000)] = 20_000,
+    deliveries: Annotated[int, typer.Option(help="How many webhooks the burst has.", min=100)] = 10_000,
     listed: Annotated[int, typer.Option(help="How many stored runs the lists are measured on.", min=1000)] = 1_000_000,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -30,10 +40,12 @@ def bench(
         err.print(f"[dim]{figure.name}:[/] {figure.value:,.1f} {figure.unit}", highlight=False)
 
     with tempfile.TemporaryDirectory(prefix="stepwell-bench-") as folder:
-        for name in ("engine", "steps", "suspended", "served", "recovery", "lists"):
+        for name in ("engine", "steps", "suspended", "served", "recovery", "lists", "webhooks"):
             (Path(folder) / name).mkdir()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(measure(Path(folder), runs, listed, report))
+            if part is None:
+                runner.run(measure(Path(folder), runs, listed, report))
+            runner.run(measure_webhooks(Path(folder) / "webhooks", deliveries, report))
     if json:
         show_json([figure._asdict() for figure in figures])
     else:

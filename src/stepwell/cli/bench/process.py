@@ -14,7 +14,7 @@ import msgspec
 from stepwell.cli.bench.load import connect, request
 from stepwell.cli.bench.target import KEY
 
-OFF = {f"STEPWELL_RATE_LIMIT_{name}": "0" for name in ("READ", "WRITE", "EXECUTE")}
+OFF = {f"STEPWELL_RATE_LIMIT_{name}": "0" for name in ("READ", "WRITE", "EXECUTE", "WEBHOOKS")}
 
 
 class Target:

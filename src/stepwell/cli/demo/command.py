@@ -17,6 +17,7 @@ import typer
 from stepwell.cli.demo.approval import tell_approval
 from stepwell.cli.demo.story import Scene, tell
 from stepwell.cli.demo.stripe import StripeServer
+from stepwell.cli.demo.triggers import tell_triggers
 from stepwell.cli.options import settings_of
 from stepwell.cli.output import out, say
 from stepwell.cli.serving import address, run
@@ -33,14 +34,23 @@ class Story(StrEnum):
 
     ORDER = "order"
     APPROVAL = "approval"
+    TRIGGERS = "triggers"
 
 
-_STORIES: dict[Story, Callable[[Scene], None]] = {Story.ORDER: tell, Story.APPROVAL: tell_approval}
+_STORIES: dict[Story, Callable[[Scene], None]] = {
+    Story.ORDER: tell,
+    Story.APPROVAL: tell_approval,
+    Story.TRIGGERS: tell_triggers,
+}
 
 
 def demo(
     story: Annotated[
-        Story, typer.Argument(help="order: invoice and mail. approval: a decision, an event, a restart inside a loop.")
+        Story,
+        typer.Argument(
+            help="order: invoice and mail. approval: a decision, an event, a restart inside a loop. triggers: webhook, "
+            "schedule, trigger instance."
+        ),
     ] = Story.ORDER,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0 takes a free one.")] = 3000,
     exit: Annotated[bool, typer.Option("--exit", help="Stop after the run instead of leaving the server up.")] = False,
@@ -49,7 +59,8 @@ def demo(
     ] = None,
 ) -> None:
     """Start a server and show a workflow, every step as it happens: one order with an invoice over HTTP and a mail over
-    SMTP; or (`approval`) an order over a limit that waits for a person and an event, and is restarted inside its loop.
+    SMTP; or (`approval`) an order over a limit that waits for a person and an event, and is restarted inside its loop;
+    or (`triggers`) workflows that start by themselves.
 
     Nothing leaves this machine: the provider and the mail server run on loopback, which workflows may reach in the
     demo only.

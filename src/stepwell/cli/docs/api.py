@@ -35,7 +35,9 @@ def objects() -> str:
 
 
 def _scope(route: Route) -> str:
-    return "no key" if route.scope is None else f"`{route.scope}`"
+    if not route.scope:
+        return "no key" if route.scope is None else "any key"
+    return f"`{route.scope}`"
 
 
 def codes() -> str:
@@ -75,6 +77,8 @@ def _route(dialect: Dialect, route: Route, schemas: dict[str, Json]) -> str:
 def _answer(answer: Answer) -> str:
     if answer.content != "application/json":
         return f"`{answer.status}` with `{answer.content}`"
+    if answer.data is None:
+        return f"`{answer.status}`"
     name = answer.data.__name__
     link = f"[{name}](#{name.lower()})"
     return f"`{answer.status}` with {f'a page of {link}' if answer.listed else link}"

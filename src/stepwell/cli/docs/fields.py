@@ -20,7 +20,7 @@ def field_table(schema: Json) -> str:
     """The fields of an object's schema, those of nested objects below them."""
     rows = [
         (f"`{name}`", f"{type_text(field)}{', required' if required else ''}", _default(field), _description(field))
-        for name, field, required in _fields(schema)
+        for name, field, required in fields_of(schema)
     ]
     return table(("Field", "Type", "Default", ""), rows)
 
@@ -38,12 +38,13 @@ def type_text(schema: Json) -> str:
     return " or ".join(_kind_text(kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds)) or "any"
 
 
-def _fields(schema: Json, above: str = "") -> Iterator[tuple[str, Json, bool]]:
+def fields_of(schema: Json, above: str = "") -> Iterator[tuple[str, Json, bool]]:
+    """The fields of an object's schema, depth first: name with those above it, schema, whether it is required."""
     for name, field in schema.get("properties", {}).items():
         yield above + name, field, name in schema.get("required", ())
         items = field.get("items", {}) if "array" in field.get("type", ()) else {}
-        yield from _fields(items, f"{above}{name}[].")
-        yield from _fields(field, f"{above}{name}.")
+        yield from fields_of(items, f"{above}{name}[].")
+        yield from fields_of(field, f"{above}{name}.")
 
 
 def _kind_text(kind: str, schema: Json) -> str:

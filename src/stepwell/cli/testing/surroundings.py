@@ -53,9 +53,13 @@ class Surroundings:
             raise StepError(f"Secret not found: {missing[0]}", code="SECRET_MISSING")
         return self._markers.box(workspace, workflow, self._case.secrets)
 
-    async def choose_connection(self, workspace: str, need: ConnectionNeed, of_run: str | None) -> ChosenConnection:
+    async def choose_connection(self, run: Run, need: ConnectionNeed) -> ChosenConnection:
         """See engine.Environment: a connection that leads nowhere; its steps have mocks."""
         return ChosenConnection(f"test-{need.providers[0]}", need.providers[0])
+
+    async def username(self, run: Run) -> str | None:
+        """See engine.Environment: a case acts for nobody."""
+        return None
 
     def approval_link(self, approval: str, approver: str) -> tuple[str, bytes]:
         """See engine.Environment."""

@@ -4,8 +4,9 @@
 -- name: insert_run
 -- Store a new run. Positional, like put_record: binding by name costs as much again as the statement itself.
 INSERT INTO runs (workspace, id, workflow, version, state, trigger, blocked, limited, owner, epoch, seq, attempt,
-                  restarted_from, parent, awaited, depth, connection, input, trigger_data, carried)
-VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                  restarted_from, parent, awaited, depth, connection, input, trigger_data, carried, fired_by, end_user,
+                  chain, mock)
+VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: take_idempotency_key
 -- Bind a key to a run, unless it is bound to one younger than the limit that still exists; its changes say which.
@@ -197,7 +198,8 @@ SELECT count(*) FROM runs INDEXED BY runs_open WHERE ended_at IS NULL;
 -- name: get_run
 -- One run, whole.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
-       started_at, ended_at, restarted_from, parent, connection, error, depth, input, trigger_data, output, carried
+       started_at, ended_at, restarted_from, parent, connection, error, depth, fired_by, end_user,
+       chain, mock, input, trigger_data, output, carried
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: get_state
@@ -253,7 +255,8 @@ ORDER BY id DESC LIMIT :limit;
 -- name: get_listed
 -- What a list shows of a run; no input, no output.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
-       started_at, ended_at, restarted_from, parent, connection, error, depth
+       started_at, ended_at, restarted_from, parent, connection, error, depth, fired_by, end_user,
+       chain, mock
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: delete_run

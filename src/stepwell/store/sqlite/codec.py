@@ -1,7 +1,9 @@
 """How ids and values are kept in SQLite columns."""
 
 import hashlib
+import json
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 INLINE = 4096
@@ -27,6 +29,16 @@ def text(raw: bytes) -> str:
 def text_or_none(raw: bytes | None) -> str | None:
     """The id of 16 bytes that may be absent."""
     return None if raw is None else text(raw)
+
+
+def listed(values: Sequence[str] | None) -> str | None:
+    """Texts as one binding: a JSON list, or nothing."""
+    return None if values is None else json.dumps(list(values))
+
+
+def listed_keys(uuids: Sequence[str] | None) -> str | None:
+    """Ids as one binding, to be compared with `hex(id)`."""
+    return listed(None if uuids is None else [key(uuid).hex().upper() for uuid in uuids])
 
 
 class Payload(NamedTuple):

@@ -7,10 +7,10 @@ import apsw
 
 from stepwell import ids
 from stepwell.errors import NotFound
-from stepwell.store.rows import Connection
+from stepwell.store.rows import Connection, ConnectionFilter
 from stepwell.store.sql import load
 from stepwell.store.sqlite import unique
-from stepwell.store.sqlite.codec import key, text
+from stepwell.store.sqlite.codec import key, key_or_none, listed, listed_keys, text, text_or_none
 from stepwell.store.sqlite.database import Database
 
 SQL = load("connections.sql")
@@ -43,20 +43,24 @@ class SqliteConnections:
         rows = rows or self._database.read(SQL["get_connection_by_slug"], {**scope, "slug": reference})
         return _connection(workspace, rows[0]) if rows else None
 
-    async def page(
-        self, workspace: str, *, provider: str | None, status: str | None, before: str | None, limit: int
-    ) -> list[Connection]:
+    async def page(self, wanted: ConnectionFilter) -> tuple[list[Connection], int]:
         bindings = {
-            "workspace": key(workspace),
-            "provider": provider,
-            "status": status,
-            "before": _HIGHEST if before is None else key(before),
-            "limit": limit,
+            "workspace": key(wanted.workspace),
+            "providers": listed(wanted.providers),
+            "statuses": listed(wanted.statuses),
+            "end_users": listed_keys(wanted.end_users),
+            "auth_configs": listed_keys(wanted.auth_configs),
+            "ids": listed_keys(wanted.ids),
         }
-        return [_connection(workspace, row) for row in self._database.read(SQL["list_connections"], bindings)]
+        place = {"before": _HIGHEST if wanted.before is None else key(wanted.before), "offset": wanted.offset}
+        found = self._database.read(SQL["list_connections"], {**bindings, **place, "limit": wanted.limit})
+        total: int = self._database.read(SQL["count_connections"], bindings)[0][0]
+        return [_connection(wanted.workspace, row) for row in found], total
 
-    async def candidates(self, workspace: str, providers: tuple[str, ...]) -> list[Connection]:
-        scope = {"workspace": key(workspace)}
+    async def candidates(
+        self, workspace: str, providers: tuple[str, ...], end_user: str | None = None
+    ) -> list[Connection]:
+        scope = {"workspace": key(workspace), "end_user": key_or_none(end_user)}
         found = [
             _connection(workspace, row)
             for provider in dict.fromkeys(providers)
@@ -105,6 +109,11 @@ def _columns(connection: Connection) -> dict[str, Any]:
         "external_account_id": connection.external_account_id,
         "updated_at": connection.updated_at,
         "sealed": connection.sealed,
+        "end_user": key_or_none(connection.end_user),
+        "auth_config": key_or_none(connection.auth_config),
+        "reason": connection.reason,
+        "expires_at": connection.expires_at,
+        "checked_at": connection.checked_at,
     }
 
 
@@ -122,4 +131,9 @@ def _connection(workspace: str, row: Sequence[Any]) -> Connection:
         external_account_id=row[8],
         updated_at=row[9],
         sealed=row[10],
+        end_user=text_or_none(row[11]),
+        auth_config=text_or_none(row[12]),
+        reason=row[13],
+        expires_at=row[14],
+        checked_at=row[15],
     )

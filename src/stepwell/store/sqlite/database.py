@@ -5,17 +5,19 @@ import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import apsw
 
 from stepwell.errors import StartupRefused, StoreUnavailable
 from stepwell.store.sql import migrations
+from stepwell.store.sqlite.file_connection import FileConnection
 from stepwell.store.sqlite.writer import Boundary, Writer
 
 APPLICATION_ID = 0x53544550  # "STEP"
 LOWEST_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL when connections write and checkpoint together
 FILE_NAME = "stepwell.db"
+MOST_REMEMBERED = 5000
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -34,6 +36,7 @@ class Database:
         self._writing = connect(path)
         self.migrated = migrate(self._writing)
         self._reading = connect(path, read_only=True)
+        self._remembered: dict[tuple[Any, ...], Any] = {}
         self.writer = Writer(self._writing, inline=inline, boundary=boundary)
 
     def write(
@@ -41,6 +44,28 @@ class Database:
     ) -> "asyncio.Future[T]":
         """Queue a write for the next transaction; see Writer.submit."""
         return self.writer.submit(run, argument, guarded=guarded, size=size)
+
+    async def write_anew(
+        self, run: Callable[[apsw.Connection, A], T], argument: A, *, guarded: bool = True, size: int = 0
+    ) -> T:
+        """A write of something that is remembered: who reads after it reads anew."""
+        try:
+            return await self.write(run, argument, guarded=guarded, size=size)
+        finally:
+            self.forget()
+
+    def recall(self, key: tuple[Any, ...], read: Callable[[], T]) -> T:
+        """What was read under a key, and nobody has changed since: nobody else writes the file."""
+        if key in self._remembered:
+            return cast(T, self._remembered[key])
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        found = self._remembered[key] = read()
+        return found
+
+    def forget(self) -> None:
+        """Read anew what is asked for next."""
+        self._remembered.clear()
 
     def read(self, sql: str, bindings: dict[str, Any]) -> list[Any]:
         """All rows of a statement, read from the last commit.
@@ -79,7 +104,7 @@ class Database:
         self._writing.close()
 
 
-def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
+def connect(path: Path, *, read_only: bool = False) -> FileConnection:
     """A connection with the settings that every one of ours has.
 
     Raises:
@@ -90,11 +115,12 @@ def connect(path: Path, *, read_only: bool = False) -> apsw.Connection:
         raise StartupRefused(f"SQLite {apsw.sqlite_lib_version()} is too old: {lowest} is needed. Upgrade apsw.")
     flags = apsw.SQLITE_OPEN_READONLY if read_only else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
-        connection = apsw.Connection(str(path), flags=flags, statementcachesize=200)
+        connection = FileConnection(str(path), flags=flags, statementcachesize=200)
         connection.set_busy_timeout(5000)
         rows(connection, "PRAGMA trusted_schema = OFF; PRAGMA mmap_size = 0; PRAGMA cache_size = -16384")
         if not read_only:
             _check_ownership(connection, path)
+            connection.set_rollback_hook(connection.forget_listeners)
             rows(
                 connection,
                 "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"

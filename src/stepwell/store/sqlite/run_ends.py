@@ -8,7 +8,7 @@ import apsw
 from stepwell.states import OPEN, RunState
 from stepwell.store.rows import End, Reached
 from stepwell.store.sql import load
-from stepwell.store.sqlite import run_waits
+from stepwell.store.sqlite import endpoint_events, run_waits
 from stepwell.store.sqlite.codec import key, text, text_or_none
 from stepwell.store.sqlite.database import rows
 
@@ -29,6 +29,7 @@ def end_run(connection: apsw.Connection, end: End, *, told: bool = True) -> tupl
         connection.execute(SQL["close_record"], {**target, "path": path, "seq": number, "error": end.record_error})
     ending = {**target, "state": end.state, "closed": len(paths), "error": end.error}
     connection.execute(SQL["end_run"], ending)
+    endpoint_events.ended(connection, workspace, run, end.state, end.now)
     reached = [Reached(end.workspace, end.run, text_or_none(owner), end.state)]
     reached += settle(connection, workspace, run, end.now)
     if parent is not None and told:

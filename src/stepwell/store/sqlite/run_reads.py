@@ -63,6 +63,10 @@ def _run(
         connection=text_or_none(row[18]),
         error=row[19],
         depth=row[20],
+        fired_by=text_or_none(row[21]),
+        end_user=text_or_none(row[22]),
+        chain=text_or_none(row[23]),
+        mock=bool(row[24]),
         input=given or b"{}",
         trigger_data=trigger_data,
         output=output,
@@ -129,18 +133,23 @@ def page(connection: apsw.Connection, wanted: RunFilter) -> list[Run]:
         "workspace": key(wanted.workspace),
         "before": _upper_bound(wanted),
         "after": b"" if wanted.created_after is None else key(ids.lowest_at(wanted.created_after)),
-        "limit": wanted.limit,
+        "limit": wanted.offset + wanted.limit,
     }
     seeks = list(_seeks(connection, wanted, bindings))
     try:
-        newest = [run_id for (run_id,) in islice(heapq.merge(*seeks, reverse=True), wanted.limit)]
+        merged = heapq.merge(*seeks, reverse=True)
+        newest = [run_id for (run_id,) in islice(merged, wanted.offset, wanted.offset + wanted.limit)]
     finally:
         for seek in seeks:
             seek.close()  # most were not read to their end, and would hold the snapshot
-    place = {"workspace": bindings["workspace"]}
-    return [
-        _run(wanted.workspace, rows(connection, SQL["get_listed"], {**place, "run": run_id})[0]) for run_id in newest
-    ]
+    return listed(connection, wanted.workspace, newest)
+
+
+def listed(connection: apsw.Connection, workspace: str, run_ids: Iterable[bytes]) -> list[Run]:
+    """Runs that exist, as lists show them."""
+    place = {"workspace": key(workspace)}
+    found = [rows(connection, SQL["get_listed"], {**place, "run": run_id}) for run_id in run_ids]
+    return [_run(workspace, row[0]) for row in found if row]
 
 
 def _upper_bound(wanted: RunFilter) -> bytes:

@@ -10,7 +10,7 @@ from stepwell.errors import InvalidState
 from stepwell.states import RecordStatus, RunState
 from stepwell.store.rows import Claim, Commit, Committed, End, Loaded, NewRun, Reached, Record, Run, RunFilter, Started
 from stepwell.store.sql import load
-from stepwell.store.sqlite import codec, run_ends, run_reads, run_waits
+from stepwell.store.sqlite import codec, endpoint_events, firings, run_ends, run_reads, run_waits
 from stepwell.store.sqlite.codec import Payload, key, key_or_none, pack, text
 from stepwell.store.sqlite.database import Database, rows
 
@@ -116,6 +116,8 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
         if not connection.changes():
             existing, digest = rows(connection, SQL["find_idempotency_key"], bindings)[0]
             return Started(text(existing), replayed=True, mismatch=digest != run.digest)
+    if run.firing is not None and (fired := firings.take(connection, run.firing, run.arrival)) is not None:
+        return Started(fired, replayed=True)
     if run.awaited and run.parent is not None and _has_ended(connection, workspace, run.parent):
         raise InvalidState("The run that would wait for this one has ended")
     blocked = None
@@ -143,6 +145,10 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
         pack(run.input, payloads),
         pack(run.trigger_data, payloads),
         pack(run.carried, payloads),
+        None if run.firing is None else key(run.firing.trigger),
+        key_or_none(run.end_user),
+        key_or_none(run.chain),
+        run.mock,
     )
     connection.execute(SQL["insert_run"], row)
     _put_records(connection, workspace, run_id, run.records, payloads)
@@ -166,12 +172,14 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
         "state_seq": commit.state_seq,
         "started_at": commit.started_at,
     }
+    was = endpoint_events.before(connection, workspace, run)
     if commit.ended_at is not None:
         row |= {"ended_at": commit.ended_at, "output": pack(commit.output, payloads), "error": commit.error}
         finished = rows(connection, SQL["finish_run"], row)
         if not finished:
             return Committed(applied=False)
         _put_records(connection, workspace, run, commit.records, payloads)
+        endpoint_events.committed(connection, commit, was)
         limited, parent = finished[0]
         others = run_ends.settle(connection, workspace, run, commit.ended_at)
         if parent is not None:
@@ -187,6 +195,7 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
     if not advanced:
         return Committed(applied=False)
     _put_records(connection, workspace, run, commit.records, payloads)
+    endpoint_events.committed(connection, commit, was)
     if commit.closed:  # before what is set anew for the same paths
         run_waits.close(connection, workspace, run, commit.closed)
     for timer in commit.timers:

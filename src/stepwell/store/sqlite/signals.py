@@ -11,7 +11,7 @@ import apsw
 from stepwell.states import OPEN
 from stepwell.store.rows import Approval, Broadcast, Reached, Run, RunEvent
 from stepwell.store.sql import load
-from stepwell.store.sqlite import run_ends, run_reads, run_waits
+from stepwell.store.sqlite import endpoint_events, run_ends, run_reads, run_waits
 from stepwell.store.sqlite.codec import key, key_or_none, text, text_or_none
 from stepwell.store.sqlite.database import Database, rows
 
@@ -28,8 +28,8 @@ class SqliteSignals:
     async def send(self, workspace: str, run: str, event: RunEvent) -> Reached | None:
         return await self._database.write(_send, (key(workspace), key(run), event), size=len(event.payload))
 
-    async def pause(self, workspace: str, run: str) -> Reached | None:
-        return await self._database.write(_pause, (workspace, run))
+    async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
+        return await self._database.write(_pause, (workspace, run, now))
 
     async def resume(self, workspace: str, run: str) -> Reached | None:
         return await self._database.write(_resume, (workspace, run))
@@ -80,10 +80,15 @@ def _send(connection: apsw.Connection, wanted: tuple[bytes, bytes, RunEvent]) ->
     return reached[0]
 
 
-def _pause(connection: apsw.Connection, target: tuple[str, str]) -> Reached | None:
-    bindings = {"workspace": key(target[0]), "run": key(target[1])}
-    owners = rows(connection, SQL["pause_run"], bindings) or rows(connection, SQL["paused_owner"], bindings)
-    return Reached(*target, text_or_none(owners[0][0])) if owners else None
+def _pause(connection: apsw.Connection, target: tuple[str, str, int]) -> Reached | None:
+    workspace, run, now = target
+    bindings = {"workspace": key(workspace), "run": key(run)}
+    owners = rows(connection, SQL["pause_run"], bindings)
+    if owners:
+        endpoint_events.paused(connection, bindings["workspace"], bindings["run"], now)
+    else:
+        owners = rows(connection, SQL["paused_owner"], bindings)
+    return Reached(workspace, run, text_or_none(owners[0][0])) if owners else None
 
 
 def _resume(connection: apsw.Connection, target: tuple[str, str]) -> Reached | None:

@@ -8,8 +8,9 @@ import apsw
 from stepwell import ids
 from stepwell.states import WorkflowStatus
 from stepwell.store.rows import Secret, Version, Workflow
+from stepwell.store.rows_triggers import Trigger
 from stepwell.store.sql import load
-from stepwell.store.sqlite import unique
+from stepwell.store.sqlite import triggers, unique
 from stepwell.store.sqlite.codec import key, text
 from stepwell.store.sqlite.database import Database
 
@@ -33,13 +34,16 @@ class SqliteWorkflows:
             return await self._database.write(run, argument, size=size)
         finally:
             self._found.clear()  # before whoever asked for the change is answered
+            self._database.forget()
 
-    async def create(self, workflow: Workflow, document: bytes, created_by: str) -> None:
-        row = {**_columns(workflow), "document": document, "created_by": created_by}
+    async def create(self, workflow: Workflow, document: bytes, created_by: str, own: Trigger | None = None) -> None:
+        row = {**_columns(workflow), "document": document, "created_by": created_by, "own": own}
         await self._write(_create, row, size=len(document))
 
-    async def save(self, changed: Workflow, document: bytes | None, created_by: str, *, seen: int) -> bool:
-        row = {**_columns(changed), "document": document, "created_by": created_by, "seen": seen}
+    async def save(
+        self, changed: Workflow, document: bytes | None, created_by: str, own: Trigger | None = None, *, seen: int
+    ) -> bool:
+        row = {**_columns(changed), "document": document, "created_by": created_by, "seen": seen, "own": own}
         return await self._write(_save, row, size=len(document or b""))
 
     async def set_status(
@@ -70,7 +74,7 @@ class SqliteWorkflows:
         uuid = ids.parse(reference)
         rows = self._database.read(SQL["get_workflow"], {**scope, "id": key(uuid)}) if uuid else []
         rows = rows or self._database.read(SQL["get_workflow_by_slug"], {**scope, "slug": reference})
-        return _workflow(workspace, rows[0]) if rows else None
+        return workflow_row(workspace, rows[0]) if rows else None
 
     async def page(
         self, workspace: str, *, status: WorkflowStatus | None, search: str | None, before: str | None, limit: int
@@ -82,7 +86,7 @@ class SqliteWorkflows:
             "before": _HIGHEST if before is None else key(before),
             "limit": limit,
         }
-        return [_workflow(workspace, row) for row in self._database.read(SQL["list_workflows"], bindings)]
+        return [workflow_row(workspace, row) for row in self._database.read(SQL["list_workflows"], bindings)]
 
     async def version(self, workspace: str, workflow: str, number: int) -> Version | None:
         bindings = {"workspace": key(workspace), "id": key(workflow), "number": number}
@@ -99,13 +103,17 @@ class SqliteWorkflows:
         return [Version(number=row[0], created_at=row[1], created_by=row[2]) for row in rows]
 
     async def secrets(self, workspace: str, workflow: str) -> list[Secret]:
-        rows = self._database.read(SQL["list_secrets"], {"workspace": key(workspace), "id": key(workflow)})
-        return [Secret(*row) for row in rows]
+        def read() -> list[Secret]:
+            rows = self._database.read(SQL["list_secrets"], {"workspace": key(workspace), "id": key(workflow)})
+            return [Secret(*row) for row in rows]
+
+        return self._database.recall(("secrets", workspace, workflow), read)
 
 
 def _create(connection: apsw.Connection, row: dict[str, Any]) -> None:
     unique.execute(connection, SQL["insert_workflow"], row, _taken(row))
     connection.execute(SQL["insert_version"], row)
+    _put_trigger(connection, row)
 
 
 def _save(connection: apsw.Connection, row: dict[str, Any]) -> bool:
@@ -115,7 +123,12 @@ def _save(connection: apsw.Connection, row: dict[str, Any]) -> bool:
         connection.execute(SQL["overwrite_version"], row)
         if not connection.changes():
             connection.execute(SQL["insert_version"], row)
+        _put_trigger(connection, row)
     return True
+
+
+def _put_trigger(connection: apsw.Connection, row: dict[str, Any]) -> None:
+    triggers.put(connection, text(row["workspace"]), text(row["id"]), row["own"])
 
 
 def _taken(row: dict[str, Any]) -> str:
@@ -128,6 +141,8 @@ def _set_status(connection: apsw.Connection, wanted: tuple[dict[str, Any], froze
     if not rows or rows[0][5] not in allowed:
         return False
     connection.execute(SQL["set_status"], bindings)
+    if bindings["status"] is not WorkflowStatus.ACTIVE:
+        triggers.disarm(connection, bindings["workspace"], bindings["id"])
     return True
 
 
@@ -154,7 +169,8 @@ def _columns(workflow: Workflow) -> dict[str, Any]:
     }
 
 
-def _workflow(workspace: str, row: Sequence[Any]) -> Workflow:
+def workflow_row(workspace: str, row: Sequence[Any]) -> Workflow:
+    """A workflow as its statements give it, the canvas last if at all."""
     return Workflow(
         workspace=workspace,
         id=text(row[0]),

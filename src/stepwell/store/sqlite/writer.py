@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import apsw
 
 from stepwell.errors import StepwellError, StoreUnavailable
+from stepwell.store.sqlite.file_connection import FileConnection
 
 MAX_OPERATIONS = 1000
 MAX_BYTES = 4 * 1024 * 1024
@@ -62,8 +63,9 @@ class Writer:
     thread: batches are applied on the event loop, for tests that need one order of events.
     """
 
-    def __init__(self, connection: apsw.Connection, *, inline: bool = False, boundary: Boundary | None = None) -> None:
+    def __init__(self, connection: FileConnection, *, inline: bool = False, boundary: Boundary | None = None) -> None:
         self._connection = connection
+        self.emitted: Callable[[], None] = lambda: None  # told on the loop, when a commit told endpoints of something
         self._boundary = boundary
         self._queue: queue.SimpleQueue[Operation | None] = queue.SimpleQueue()
         self._waiting: deque[Operation] = deque()  # submitted, not yet answered; only the loop touches it
@@ -119,6 +121,9 @@ class Writer:
             assert self._loop is not None  # submit has set it before it queued
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(self._answer, batch, answers)
+                if self._connection.emitted:
+                    self._connection.emitted = False
+                    self._loop.call_soon_threadsafe(self._tell)
             if ended:
                 return
 
@@ -135,6 +140,9 @@ class Writer:
                 self._dead = True
                 return
             self._answer(batch, answers)
+            if self._connection.emitted:
+                self._connection.emitted = False
+                self._tell()
 
     def _gather(self, first: Operation) -> tuple[list[Operation], bool]:
         batch, size = [first], first.size
@@ -180,6 +188,9 @@ class Writer:
         if self._boundary:
             self._boundary("after")
         return answers
+
+    def _tell(self) -> None:
+        self.emitted()
 
     def _answer(self, batch: list[Operation], answers: list[Any]) -> None:
         waiting = self._waiting

@@ -1,7 +1,22 @@
 """The LoopFour dialect: Stepwell's own API, the richest of the four."""
 
-from stepwell.http.dialects.loopfour import admin, approvals, connections, events, runs, secrets, starts, workflows
-from stepwell.http.dialects.loopfour.answers import STATUSES, error_schema, refusal
+from stepwell.http.dialects.loopfour import (
+    admin,
+    approvals,
+    auth_configs,
+    connections,
+    connectors,
+    deliveries,
+    endpoints,
+    events,
+    runs,
+    schedules,
+    secrets,
+    starts,
+    vault,
+    workflows,
+)
+from stepwell.http.dialects.loopfour.answers import STATUSES, envelope, error_schema, refusal
 from stepwell.http.routes import Dialect
 
 __all__ = ["DIALECT"]
@@ -15,12 +30,19 @@ DIALECT = Dialect(
         *events.ROUTES,
         *approvals.ROUTES,
         *workflows.ROUTES,
+        *schedules.ROUTES,
         *secrets.ROUTES,
         *connections.ROUTES,
+        *auth_configs.ROUTES,
+        *connectors.ROUTES,
+        *endpoints.ROUTES,
+        *deliveries.ROUTES,
         *admin.ROUTES,
+        *vault.ROUTES,
     ),
     refusal=refusal,
     error_schema=error_schema,
+    envelope=envelope,
     statuses=STATUSES,
     absent=("/runs/bulk",),
 )

@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from stepwell import values
 from stepwell.errors import Overloaded, StepwellError, ValidationFailed
-from stepwell.http.errors import MethodNotAllowed, RateLimited
+from stepwell.http.errors import MethodNotAllowed, RateLimited, RequestTimeout
+from stepwell.http.routes import Answer
 from stepwell.values import Json
 
 T = TypeVar("T")
@@ -23,6 +24,7 @@ STATUSES = {
     "FORBIDDEN": 403,
     "NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
     "IDEMPOTENCY_CONFLICT": 409,
     "ALREADY_EXISTS": 409,
     "SOURCE_OWNED": 409,
@@ -60,6 +62,8 @@ def refusal(error: StepwellError) -> Response:
         headers["Allow"] = ", ".join(error.allowed)
     elif isinstance(error, RateLimited | Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
+    elif isinstance(error, RequestTimeout):
+        headers["Connection"] = "close"  # the rest of the body may still come
     elif status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return Response(values.encode({"success": False, "error": error_body(error)}), status, headers, JSON)
@@ -92,6 +96,18 @@ def error_schema(code: str) -> Json:
         "required": ["success", "error"],
         "properties": {"success": {"const": False}, "error": error},
     }
+
+
+def envelope(answer: Answer, data: Json) -> Json:
+    """The JSON Schema of a success, given that of its data."""
+    properties: Json = {"success": {"const": True}, "data": {"type": "array", "items": data} if answer.listed else data}
+    if answer.listed:
+        properties["meta"] = {
+            "type": "object",
+            "required": ["hasMore"],
+            "properties": {"hasMore": {"type": "boolean"}, "cursor": {"type": "string"}},
+        }
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def _details(error: StepwellError) -> Json:

@@ -8,10 +8,12 @@ from stepwell import ids
 from stepwell.clock import iso
 from stepwell.core import ConnectionChanges, ConnectionFields
 from stepwell.http.dialects.loopfour import requests, wire
+from stepwell.http.dialects.loopfour import wire_connections as wired
 from stepwell.http.dialects.loopfour.answers import listing, success
-from stepwell.http.dialects.loopfour.names import created, cursor, cursor_id, reference
+from stepwell.http.dialects.loopfour.names import created, cursor, cursor_id, prefixed, reference, time
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.store import Connection
+from stepwell.values import Json
 
 
 async def connection_exists(call: AnyCall) -> None:
@@ -32,7 +34,7 @@ async def list_connections(call: Call[requests.ConnectionsQuery, None]) -> Respo
     return listing(rows, query.limit, _item, lambda row: cursor(ids.created_ms(row.id), f"conn_{row.id}"))
 
 
-async def create_connection(call: Call[None, requests.NewConnection]) -> Response:
+async def create_connection(call: Call[None, wired.NewConnection]) -> Response:
     """POST /connections."""
     body = call.body
     fields = ConnectionFields(
@@ -43,8 +45,16 @@ async def create_connection(call: Call[None, requests.NewConnection]) -> Respons
         slug=body.slug,
         mode=body.mode,
         base_url=body.base_url,
+        auth=body.auth,
+        webhook_secrets=_webhook_secrets(body),
     )
     return success(_item(await call.core.connections.create(call.workspace, fields)), 201)
+
+
+def _webhook_secrets(body: wired.NewConnection | wired.ConnectionEdit) -> Json:
+    """They stand beside the credentials, or among them."""
+    among = body.credentials.get("webhookSecrets") if isinstance(body.credentials, dict) else None
+    return among if among is not None and not body.webhook_secrets else body.webhook_secrets
 
 
 async def get_connection(call: Call[None, None]) -> Response:
@@ -52,7 +62,7 @@ async def get_connection(call: Call[None, None]) -> Response:
     return success(_item(await call.core.connections.get(call.workspace, _connection(call))))
 
 
-async def put_connection(call: Call[None, requests.ConnectionEdit]) -> Response:
+async def put_connection(call: Call[None, wired.ConnectionEdit]) -> Response:
     """PUT /connections/{id}."""
     body = call.body
     changes = ConnectionChanges(
@@ -62,6 +72,8 @@ async def put_connection(call: Call[None, requests.ConnectionEdit]) -> Response:
         slug=body.slug,
         mode=body.mode,
         base_url=body.base_url,
+        auth=body.auth,
+        webhook_secrets=_webhook_secrets(body),
     )
     return success(_item(await call.core.connections.update(call.workspace, _connection(call), changes)))
 
@@ -72,22 +84,38 @@ async def delete_connection(call: Call[None, None]) -> Response:
     return success(wire.Deleted(id=f"conn_{id}"))
 
 
+async def test_connection(call: Call[None, None]) -> Response:
+    """POST /connections/{id}/test."""
+    tested = await call.core.probes.test(call.workspace, _connection(call))
+    return success(wired.TestedItem(tested.ok, tested.status, tested.message, iso(tested.checked_at)))
+
+
+async def authorize_connection(call: Call[None, wired.AuthorizeBody]) -> Response:
+    """POST /connections/{id}/authorize."""
+    begun = await call.core.authorizations.begin(call.workspace, _connection(call), call.body.callback_url)
+    return success(wired.AuthorizationItem(begun.url, iso(begun.expires_at)))
+
+
 def _connection(call: AnyCall) -> str:
     return reference("conn", call.params["id"])
 
 
-def _item(row: Connection) -> wire.ConnectionItem:
-    return wire.ConnectionItem(
+def _item(row: Connection) -> wired.ConnectionItem:
+    return wired.ConnectionItem(
         id=f"conn_{row.id}",
         name=row.name,
         provider=row.provider,
         status=row.status,
+        status_reason=row.reason,
         external_account_id=row.external_account_id,
         is_default=row.is_default,
-        last_synced_at=None,
+        last_synced_at=time(row.checked_at),
+        expires_at=time(row.expires_at),
         slug=row.slug,
         mode=row.mode,
         base_url=row.base_url,
+        auth_config_id=prefixed("ac", row.auth_config),
+        end_user_id=row.end_user,
         created_at=created(row.id),
         updated_at=iso(row.updated_at),
     )
@@ -101,7 +129,7 @@ ROUTES: Sequence[Route] = (
         scope="connections:read",
         rate=Rate.READ,
         summary="List connections, newest first",
-        answers=(Answer(status=200, data=wire.ConnectionItem, listed=True),),
+        answers=(Answer(status=200, data=wired.ConnectionItem, listed=True),),
         query=requests.ConnectionsQuery,
         errors=("VALIDATION_ERROR",),
     ),
@@ -112,8 +140,8 @@ ROUTES: Sequence[Route] = (
         scope="connections:write",
         rate=Rate.WRITE,
         summary="Store credentials for a provider",
-        answers=(Answer(status=201, data=wire.ConnectionItem),),
-        body=requests.NewConnection,
+        answers=(Answer(status=201, data=wired.ConnectionItem),),
+        body=wired.NewConnection,
         errors=("VALIDATION_ERROR", "ALREADY_EXISTS"),
     ),
     Route(
@@ -123,7 +151,7 @@ ROUTES: Sequence[Route] = (
         scope="connections:read",
         rate=Rate.READ,
         summary="Read a connection, without its credentials",
-        answers=(Answer(status=200, data=wire.ConnectionItem),),
+        answers=(Answer(status=200, data=wired.ConnectionItem),),
         errors=("NOT_FOUND",),
     ),
     Route(
@@ -133,8 +161,8 @@ ROUTES: Sequence[Route] = (
         scope="connections:write",
         rate=Rate.WRITE,
         summary="Change the fields that are sent",
-        answers=(Answer(status=200, data=wire.ConnectionItem),),
-        body=requests.ConnectionEdit,
+        answers=(Answer(status=200, data=wired.ConnectionItem),),
+        body=wired.ConnectionEdit,
         errors=("NOT_FOUND", "VALIDATION_ERROR", "ALREADY_EXISTS"),
         exists=connection_exists,
     ),
@@ -147,5 +175,27 @@ ROUTES: Sequence[Route] = (
         summary="Remove a connection",
         answers=(Answer(status=200, data=wire.Deleted),),
         errors=("NOT_FOUND",),
+    ),
+    Route(
+        method="POST",
+        path="/connections/{id}/test",
+        handler=test_connection,
+        scope="connections:write",
+        rate=Rate.WRITE,
+        summary="Try a connection with a call that changes nothing",
+        answers=(Answer(status=200, data=wired.TestedItem),),
+        errors=("NOT_FOUND",),
+    ),
+    Route(
+        method="POST",
+        path="/connections/{id}/authorize",
+        handler=authorize_connection,
+        scope="connections:write",
+        rate=Rate.WRITE,
+        summary="Begin to connect an account by OAuth",
+        answers=(Answer(status=200, data=wired.AuthorizationItem),),
+        body=wired.AuthorizeBody,
+        errors=("NOT_FOUND", "VALIDATION_ERROR", "INVALID_STATE"),
+        exists=connection_exists,
     ),
 )

@@ -181,26 +181,3 @@ class NewWorkspace(Wire):
     """A workspace to be made."""
 
     name: Name
-
-
-class NewConnection(Wire):
-    """A connection to be made; `credentials` are required unless `mode` is simulator."""
-
-    name: Name
-    provider: str
-    credentials: Object | None = None
-    is_default: bool = False
-    slug: Slug | None = None
-    mode: Mode = "live"
-    base_url: str | None = None
-
-
-class ConnectionEdit(Wire):
-    """What is to be changed of a connection."""
-
-    name: Name | UnsetType = UNSET
-    credentials: Object | UnsetType = UNSET
-    is_default: bool | UnsetType = UNSET
-    slug: Slug | None | UnsetType = UNSET
-    mode: Mode | UnsetType = UNSET
-    base_url: str | None | UnsetType = UNSET

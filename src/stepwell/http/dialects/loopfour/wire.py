@@ -281,7 +281,7 @@ class WorkflowItem(Wire):
     description: str | None
     status: str
     version: int
-    trigger: Raw
+    trigger: Object
     created_at: str
     updated_at: str
 
@@ -375,20 +375,3 @@ class WorkspaceItem(Wire):
     id: str
     name: str
     created_at: str
-
-
-class ConnectionItem(Wire):
-    """A connection, without its credentials."""
-
-    id: str
-    name: str
-    provider: str
-    status: str
-    external_account_id: str | None
-    is_default: bool
-    last_synced_at: str | None
-    slug: str | None
-    mode: str
-    base_url: str | None
-    created_at: str
-    updated_at: str

@@ -1,6 +1,7 @@
 """Workflows: written, listed, moved through their life, versioned. Source: LoopFour contract 3."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Raw
@@ -16,8 +17,8 @@ from stepwell.http.dialects.loopfour.answers import CONFIGURATION, listing, succ
 from stepwell.http.dialects.loopfour.names import bad_cursor, created, cursor, cursor_id, cursor_text, reference
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.states import WorkflowStatus
-from stepwell.store import Workflow
-from stepwell.values import Json
+from stepwell.store import Trigger, Workflow
+from stepwell.values import Json, decode
 
 _DEFINED = ("name", "description", "trigger", "steps", "inputSchema", "outputSchema", "output", "variables", "settings")
 _CHANGES: Json = {"type": "object", "properties": {name: {} for name in DOCUMENT["properties"]}}
@@ -43,18 +44,19 @@ async def list_workflows(call: Call[requests.WorkflowsQuery, None]) -> Response:
         before=cursor_id(query.cursor, "wf"),
         limit=query.limit + 1,
     )
-    return listing(rows, query.limit, _item, lambda row: cursor(ids.created_ms(row.id), f"wf_{row.id}"))
+    shown = partial(_item, call)
+    return listing(rows, query.limit, shown, lambda row: cursor(ids.created_ms(row.id), f"wf_{row.id}"))
 
 
 async def create_workflow(call: Call[None, dict[str, Json]]) -> Response:
     """POST /workflows."""
     made = await call.core.workflows.create(call.workspace, _object(call.body), call.principal.key_id)
-    return success(_detail(made), 201)
+    return success(await _detail(call, made), 201)
 
 
 async def get_workflow(call: Call[None, None]) -> Response:
     """GET /workflows/{id}."""
-    return success(_detail(await call.core.workflows.get(call.workspace, workflow(call))))
+    return success(await _detail(call, await call.core.workflows.get(call.workspace, workflow(call))))
 
 
 async def put_workflow(call: Call[None, dict[str, Json]]) -> Response:
@@ -62,7 +64,7 @@ async def put_workflow(call: Call[None, dict[str, Json]]) -> Response:
     await workflow_exists(call)
     changes = _object(call.body)
     edited = await call.core.workflows.update(call.workspace, workflow(call), changes, call.principal.key_id)
-    return success(_detail(edited))
+    return success(await _detail(call, edited))
 
 
 async def put_canvas(call: Call[None, requests.CanvasBody]) -> Response:
@@ -71,28 +73,28 @@ async def put_canvas(call: Call[None, requests.CanvasBody]) -> Response:
     edited = await call.core.workflows.set_canvas(
         call.workspace, workflow(call), body.canvas_state, body.steps, call.principal.key_id
     )
-    return success(_detail(edited))
+    return success(await _detail(call, edited))
 
 
 async def activate_workflow(call: Call[None, None]) -> Response:
     """POST /workflows/{id}/activate and /resume."""
-    return success(_detail(await call.core.workflows.activate(call.workspace, workflow(call))))
+    return success(await _detail(call, await call.core.workflows.activate(call.workspace, workflow(call))))
 
 
 async def pause_workflow(call: Call[None, None]) -> Response:
     """POST /workflows/{id}/pause."""
-    return success(_detail(await call.core.workflows.pause(call.workspace, workflow(call))))
+    return success(await _detail(call, await call.core.workflows.pause(call.workspace, workflow(call))))
 
 
 async def archive_workflow(call: Call[None, None]) -> Response:
     """POST /workflows/{id}/archive and DELETE /workflows/{id}."""
-    return success(_detail(await call.core.workflows.archive(call.workspace, workflow(call))))
+    return success(await _detail(call, await call.core.workflows.archive(call.workspace, workflow(call))))
 
 
 async def duplicate_workflow(call: Call[None, None]) -> Response:
     """POST /workflows/{id}/duplicate."""
     made = await call.core.workflows.duplicate(call.workspace, workflow(call), call.principal.key_id)
-    return success(_detail(made), 201)
+    return success(await _detail(call, made), 201)
 
 
 async def list_versions(call: Call[requests.PageQuery, None]) -> Response:
@@ -125,13 +127,7 @@ async def restore_version(call: Call[None, None]) -> Response:
     await workflow_exists(call)
     number = _version_number(call)
     restored = await call.core.workflows.restore(call.workspace, workflow(call), number, call.principal.key_id)
-    return success(_detail(restored))
-
-
-async def next_firings(call: Call[requests.NextQuery, None]) -> Response:
-    """GET /workflows/{id}/schedule/next: schedules are not run by this version, so no workflow has one."""
-    await workflow_exists(call)
-    raise ValidationFailed("Invalid request", [Fault(("trigger",), "The workflow has no schedule")])
+    return success(await _detail(call, restored))
 
 
 def _object(body: Json) -> dict[str, Json]:
@@ -140,20 +136,20 @@ def _object(body: Json) -> dict[str, Json]:
     return body
 
 
-def _item(row: Workflow) -> wire.WorkflowItem:
+def _item(call: AnyCall, row: Workflow) -> wire.WorkflowItem:
     return wire.WorkflowItem(
         id=f"wf_{row.id}",
         name=row.name,
         description=row.description,
         status=row.status.value,
         version=row.version,
-        trigger=Raw(row.trigger),
+        trigger=_trigger(call, row.id, decode(row.trigger)),
         created_at=created(row.id),
         updated_at=iso(row.updated_at),
     )
 
 
-def _detail(detail: WorkflowDetail) -> dict[str, Any]:
+async def _detail(call: AnyCall, detail: WorkflowDetail) -> dict[str, Any]:
     row = detail.workflow
     data: dict[str, Any] = {
         "id": f"wf_{row.id}",
@@ -165,7 +161,27 @@ def _detail(detail: WorkflowDetail) -> dict[str, Any]:
         "canvasState": None if row.canvas is None else Raw(row.canvas),
         "warnings": detail.warnings,
     }
-    return _with_definition(detail.document, data)
+    shown = _with_definition(detail.document, data)
+    trigger = _trigger(call, row.id, detail.document["trigger"])
+    own = await call.core.triggers.of_document(call.workspace, row.id)
+    return {**shown, "trigger": trigger if own is None else {**trigger, "state": _state(own)}}
+
+
+def _state(own: Trigger) -> dict[str, Json]:
+    """How a trigger is: the server's words for why it does not fire, when it fires next."""
+    return {
+        "status": own.status,
+        "reason": own.reason,
+        "nextRunAt": None if own.next_at is None else iso(own.next_at),
+        "lastFiredAt": None if own.last_fired_at is None else iso(own.last_fired_at),
+        "fired": own.fired,
+    }
+
+
+def _trigger(call: AnyCall, workflow: str, written: dict[str, Json]) -> dict[str, Json]:
+    """A trigger with the id and address that the server adds to those that requests arrive for."""
+    url = call.core.inbox.listening.url(call.workspace, workflow, written)
+    return written if url is None else {**written, "id": f"trg_{workflow}", "url": url}
 
 
 def _with_definition(document: dict[str, Json], data: dict[str, Any]) -> dict[str, Any]:
@@ -325,17 +341,5 @@ ROUTES: Sequence[Route] = (
         summary="Copy a version into a new one",
         answers=(Answer(status=200, data=wire.WorkflowDetail),),
         errors=("NOT_FOUND", "VALIDATION_ERROR", "INVALID_STATUS"),
-    ),
-    Route(
-        method="GET",
-        path="/workflows/{id}/schedule/next",
-        handler=next_firings,
-        scope="workflows:read",
-        rate=Rate.READ,
-        summary="When the schedule fires next",
-        answers=(),
-        query=requests.NextQuery,
-        errors=("NOT_FOUND", "VALIDATION_ERROR"),
-        exists=workflow_exists,
     ),
 )
