@@ -148,6 +148,17 @@ def test_a_refused_test_marks_the_connection_and_new_credentials_mend_it(api: Ap
     assert (mended["status"], mended["statusReason"]) == ("active", None)
 
 
+def test_a_key_that_may_only_send_is_good_though_it_may_not_list(api: Api, upstream: Answering) -> None:
+    credentials = {"apiKey": "re_clear_1", "from": "a@example.com"}
+    id = made(api, provider="resend", credentials=credentials, baseUrl=upstream.url)["id"]
+    upstream.status = 401
+    upstream.body = b'{"name":"restricted_api_key","message":"This key may only send"}'
+
+    tested = api.data("POST", f"/connections/{id}/test")
+
+    assert (tested["ok"], tested["status"]) == (True, "active")
+
+
 def test_a_test_that_succeeds_mends_a_connection_that_had_failed(api: Api, upstream: Answering) -> None:
     id = made(api, provider="slack", credentials={"botToken": "xoxb-clear-1"}, baseUrl=upstream.url)["id"]
     upstream.body = b'{"ok":false,"error":"invalid_auth"}'

@@ -86,12 +86,14 @@ class OAuth(Written, frozen=True):
 
 
 class TestCall(Written, frozen=True):
-    """The harmless action by which a connection is tried out."""
+    """The harmless action by which a connection is tried out. A refusal with one of the `good_codes` says that the
+    credentials are good, for something else."""
 
     __test__ = False  # no test of ours
 
     action: str
     params: dict[str, Json] = {}
+    good_codes: frozenset[str] = frozenset()
 
 
 class WrittenRequest(Written, frozen=True):

@@ -176,7 +176,8 @@ def _credential_faults(connectors: Connectors, fields: ConnectionFields, kept: K
         oauth = fields.auth["type"] == "oauth2"
         faults += [] if oauth else auth_faults(fields.auth)
     if fields.credentials is None and fields.auth is None:
-        needed = fields.mode != SIMULATOR and kept is None
+        wanted = any(each.required for each in connector.manifest.credentials.values())
+        needed = fields.mode != SIMULATOR and kept is None and wanted
         return [*faults, Fault(("credentials",), "Required")] if needed else faults
     given = fields.credentials if fields.credentials is not None else kept.credentials if kept else {}
     stands_in = fields.auth is not None or oauth

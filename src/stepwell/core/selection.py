@@ -44,6 +44,8 @@ async def _of_user(store: Store, need: ConnectionNeed, run: Run, user: str) -> C
     if chosen is not None and chosen.end_user in (None, user):
         return require_active(chosen)
     own = await store.connections.candidates(run.workspace, need.providers, user)
+    if not own and user == run.workspace:  # what was made for nobody is the default user's
+        own = await store.connections.candidates(run.workspace, need.providers)
     if own:
         return next((each for each in own if each.is_default), own[-1])
     pinned = None if need.named is None else await _find(store, run.workspace, need.named)

@@ -382,6 +382,12 @@ async def test_a_users_run_takes_no_workspace_connection_that_nothing_names(
         await chosen(connections, a_run(workspace, end_user=bob))
 
 
+async def test_what_belongs_to_nobody_is_the_default_users(connections: Connections, workspace: str) -> None:
+    made = await connections.create(workspace, fields())
+
+    assert await chosen(connections, a_run(workspace, end_user=workspace)) == made.id
+
+
 async def test_the_default_user_is_named_as_such(connections: Connections, workspace: str) -> None:
     with pytest.raises(StepError, match="for user project_default_user"):
         await chosen(connections, a_run(workspace, end_user=workspace))

@@ -1,4 +1,4 @@
--- name: holder_of_event
+-- name: delivery_of_event
 -- The delivery that an event of a route belongs to.
 SELECT delivery FROM delivery_keys WHERE workspace = :workspace AND route = :route AND key = :key;
 

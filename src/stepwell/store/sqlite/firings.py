@@ -22,7 +22,7 @@ def take(connection: apsw.Connection, firing: Firing, arrival: tuple[str, str] |
     bindings = _columns(firing)
     if arrival is not None:
         event = {"workspace": bindings["workspace"], "route": arrival[0], "key": arrival[1]}
-        if rows(connection, SQL["holder_of_event"], event) != [(bindings["delivery"],)]:
+        if rows(connection, SQL["delivery_of_event"], event) != [(bindings["delivery"],)]:
             return ""
     connection.execute(SQL["insert_firing"], bindings)
     if not connection.changes():
