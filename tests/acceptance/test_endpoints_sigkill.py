@@ -15,7 +15,7 @@ from acceptance.load import SETTINGS, Api, Load, many, transform, until, wait
 from acceptance.processes import ServerProcess, free_port
 from receiving import Got, receiving
 
-DEATHS = 6
+DEATHS = 4
 CLIENTS = 4
 SEED = int(os.environ.get("SIGKILL_SEED", random.randrange(2**32)))
 ENDS = {"completed": "run.completed", "failed": "run.failed"}

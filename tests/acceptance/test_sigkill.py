@@ -17,7 +17,7 @@ from acceptance.processes import ServerProcess, command, free_port
 from acceptance.upstream import Seen, Upstream
 from stepwell.clock import parse_iso
 
-DEATHS = 24
+DEATHS = 12
 CLIENTS = 6
 WAIT_MS = 300
 LATENCY_S = 0.05  # of the upstream, so that deaths cut effects off

@@ -19,7 +19,7 @@ from acceptance.processes import ServerProcess, free_port
 from stepwell.triggers import SCHEMES, Inbound
 from stepwell.values import encode
 
-DEATHS = 6
+DEATHS = 4
 SENDERS = 3
 SECRET = "a-secret-of-the-acceptance-tests"
 SEED = int(os.environ.get("SIGKILL_SEED", random.randrange(2**32)))

@@ -92,7 +92,7 @@ async def test_every_listing_of_runs_gives_what_a_slow_search_finds(
     )
     wanted: list[RunListing] = []
 
-    @settings(max_examples=400, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, database=None, deadline=None, suppress_health_check=list(HealthCheck))
     @given(listings)
     def draw(each: RunListing) -> None:
         wanted.append(each)

@@ -12,7 +12,7 @@ from live import Api, failing, transform
 from stepwell.http import DIALECTS, openapi_document
 
 described = schemathesis.openapi.from_dict(openapi_document(DIALECTS))
-few = settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+few = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 # Bodies that fit their schema and may be refused all the same: a schema cannot say which templates compile, which
 # credentials a provider takes, which connections exist, or that a header and a body name the same key.

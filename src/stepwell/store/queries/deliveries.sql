@@ -5,7 +5,7 @@ INSERT INTO deliveries (workspace, id, status, reason, provider, trigger, pendin
 VALUES (:workspace, :id, :status, :reason, :provider, :trigger, :pending, :event_type, :duplicate_of, :method, :path,
         :query, :headers, :body);
 
--- name: take_event
+-- name: take_arrival
 -- Let an event of a route belong to a delivery, unless it arrived before, after a time.
 INSERT INTO delivery_keys (workspace, route, key, delivery, at) VALUES (:workspace, :route, :key, :delivery, :at)
 ON CONFLICT (workspace, route, key) DO UPDATE SET delivery = excluded.delivery, at = excluded.at

@@ -79,7 +79,7 @@ def _receive(connection: apsw.Connection, wanted: tuple[Delivery, str, tuple[str
     event["at"] = ids.created_ms(delivery.id)
     new = 0
     for each in events:
-        connection.execute(SQL["take_event"], {**event, "key": each})
+        connection.execute(SQL["take_arrival"], {**event, "key": each})
         new += connection.changes()
     first = None
     if events and not new:
