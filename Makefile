@@ -30,8 +30,14 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Files of tests run beside each other, but for the acceptance room: its servers are watched by the clock.
 test: check
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile tests/unit tests/conformance tests/contract
+	$(BIN)/pytest tests/acceptance
+else
 	$(BIN)/pytest $(ARGS)
+endif
 
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
