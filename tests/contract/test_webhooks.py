@@ -523,3 +523,16 @@ def test_secrets_of_connections_appear_nowhere(api: Api) -> None:
 
     for shown in (f"/webhook-deliveries/{event}", "/webhook-deliveries", "/connections", "/workflows"):
         assert SECRET not in api.get(shown).text
+
+
+def test_of_workflows_that_share_a_path_one_that_names_no_scheme_hides_none_of_the_others(api: Api) -> None:
+    plain = api.workflow(listening({"path": "both"}))
+    signature = {"scheme": "github", "secrets": ["{{secrets.HOOK}}"]}
+    picky = signed_hook(api, {"path": "both", "signature": signature, "events": ["push"]})
+
+    answer = send_signed(
+        api, path_of(api, plain), {"n": 1}, "github", X_GitHub_Event="push", X_GitHub_Delivery="d-both"
+    )
+
+    taken(answer, 2)
+    assert len(runs_of(api, picky)) == 1

@@ -20,7 +20,7 @@ from stepwell.events import Events
 from stepwell.ids import Ids, created_ms
 from stepwell.settings import Webhooks
 from stepwell.store import Delivery, DeliveryFilter, Firing, FiringFilter, Store
-from stepwell.triggers import Inbound, Respond, body_of, challenge_of, events_of
+from stepwell.triggers import Inbound, Respond, Scheme, body_of, challenge_of, events_of
 from stepwell.values import Json
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class Inbox:
             await self._reject(row, address, refused[0][1])
             raise Unauthorized(BAD_SIGNATURE)
         body = body_of(inbound.headers, inbound.body)
-        dialect = heard[0].hook.dialect
+        dialect = _dialect(heard)
         challenge = challenge_of(dialect, body)
         if challenge is not None:
             row = msgspec.structs.replace(row, status="ignored", pending=False, reason="Slack asked for its challenge")
@@ -329,8 +329,7 @@ class Inbox:
         refused: list[tuple[Listener, str]] = []
         if verified_at is not None:
             heard, refused = await self._verified(address, heard, inbound, verified_at)
-        dialect = heard[0].hook.dialect if heard else None
-        events = events_of(inbound, body_of(inbound.headers, inbound.body), dialect)
+        events = events_of(inbound, body_of(inbound.headers, inbound.body), _dialect(heard))
         return Arrived(row, address, inbound, events, requests.keys_of(row.id, events), heard, refused)
 
     @contextmanager
@@ -367,6 +366,11 @@ def _told(arrived: Arrived) -> dict[str, Json]:
     body = events[0].body if len(events) == 1 else [event.body for event in events]
     trigger = {"type": "webhook", "body": body, "headers": dict(inbound.headers), "query": dict(inbound.query)}
     return {"trigger": trigger, "eventType": arrived.row.event_type}
+
+
+def _dialect(heard: list[Listener]) -> Scheme | None:
+    """Whose way of naming events a request follows: the first that any listener knows, as some may know none."""
+    return next((each.hook.dialect for each in heard if each.hook.dialect is not None), None)
 
 
 def _why_none(arrived: Arrived, wishes: Wishes) -> str:

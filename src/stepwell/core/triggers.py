@@ -269,7 +269,12 @@ class Triggers:
         self._plans.check_trigger(config)
 
     async def _with_secrets(self, trigger: Trigger, kept: tuple[str, ...]) -> Trigger:
-        return await self._saved(self.seal(trigger, kept), trigger)
+        while True:  # again if somebody else wrote meanwhile: what was asked for must not be lost
+            sealed = self.seal(trigger, kept)
+            saved = await self._saved(sealed, trigger)
+            if saved.sealed == sealed.sealed:
+                return saved
+            trigger = saved
 
     async def _saved(self, changed: Trigger, stored: Trigger) -> Trigger:
         changed = msgspec.structs.replace(changed, updated_at=max(self._clock.now_ms(), stored.updated_at + 1))

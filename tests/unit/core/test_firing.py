@@ -168,6 +168,17 @@ async def test_activating_the_workflow_again_switches_its_own_trigger_on(shop: S
     assert (again.status, again.reason) == ("active", None)
 
 
+async def test_what_is_armed_a_moment_after_the_pause_is_not_due(shop: Shop) -> None:
+    workflow = await shop.workflow({"type": "schedule", "cron": "* * * * *"})
+    armed = await shop.trigger(workflow)
+    assert armed.next_at is not None
+    await shop.workflows.pause(shop.workspace, workflow)
+
+    await shop.triggers.arm(armed)
+
+    assert (await shop.trigger(workflow)).next_at is None
+
+
 async def test_a_workflow_without_a_rule_of_its_own_has_no_row(shop: Shop) -> None:
     workflow = await shop.workflow({"type": "api"})
 
@@ -270,6 +281,14 @@ async def test_secrets_of_an_instance_are_sealed(shop: Shop) -> None:
     assert shop.triggers.secrets_of(made) == ("open sesame 123",)
     shop.store.database.writer.close()
     assert b"open sesame 123" not in b"".join(each.read_bytes() for each in shop.path.parent.iterdir())
+
+
+async def test_secrets_that_are_given_at_the_same_moment_are_each_kept_when_they_are_answered(shop: Shop) -> None:
+    given = ("the first secret", "the second one")
+
+    made = await asyncio.gather(*(shop.triggers.upsert(shop.workspace, wanted(secrets=(each,))) for each in given))
+
+    assert [shop.triggers.secrets_of(trigger) for trigger, _ in made] == [(each,) for each in given]
 
 
 async def test_switching_without_a_word_switches_over_and_with_one_sets(shop: Shop) -> None:

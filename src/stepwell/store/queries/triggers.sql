@@ -158,9 +158,12 @@ WHERE next_at IS NULL AND status = 'active' AND kind IN ('schedule', 'poll')
 ORDER BY id LIMIT :limit;
 
 -- name: arm_trigger
--- Set what is due next of an active trigger.
+-- Set what is due next of an active trigger, unless its workflow takes no runs any more.
 UPDATE triggers SET scheduled_at = :scheduled_at, next_at = :next_at
-WHERE workspace = :workspace AND id = :id AND status = 'active';
+WHERE workspace = :workspace AND id = :id AND status = 'active'
+  AND NOT EXISTS (
+        SELECT 1 FROM workflows AS w WHERE w.workspace = triggers.workspace AND w.id = triggers.workflow
+        AND w.status <> 'active');
 
 -- name: advance_trigger
 -- Note what has become of a trigger that was due.
