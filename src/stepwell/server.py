@@ -1,19 +1,12 @@
 """The server: the one place where the parts are chosen and wired, and the order in which they start and stop."""
 
 import asyncio
-import gc
-import os
-import resource
-import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import uvicorn
-
-from stepwell import __version__
+from stepwell import __version__, process
 from stepwell.auth import Authenticator, Markers, Vault, check_vault, load_vault
 from stepwell.clock import Clock, SystemClock
 from stepwell.connectors import (
@@ -70,7 +63,6 @@ from stepwell.core import (
 )
 from stepwell.definitions import Bounds
 from stepwell.engine import Engine, Limits
-from stepwell.errors import StartupRefused
 from stepwell.events import Events, Sink
 from stepwell.http import App, create_app
 from stepwell.http.dialects.loopfour.endpoints import BODIES
@@ -91,8 +83,6 @@ from stepwell.steps import STEP_TYPES, Ports
 from stepwell.store import Store
 from stepwell.store.sqlite import FILE_NAME, DirectoryLock, SqliteStore
 
-BACKLOG = 2048
-OPEN_FILES = 65_536
 RESIDENT_RUNS = 256
 
 
@@ -136,6 +126,59 @@ async def open_core(
         lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What every part stands on."""
+
+    store: Store
+    vault: Vault
+    settings: Settings
+    clock: Clock
+    ids: TimeOrderedIds
+    events: Events
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """What reaches the world outside."""
+
+    connectors: Connectors
+    http: GuardedHttp
+    endpoint: TokenEndpoint
+    tokens: AccessTokens
+    connections: Connections
+    mail: SmtpMail
+    actions: ConnectorActions
+    trying: ConnectorActions  # with connections of any status
+    outbox: Outbox
+    mailboxes: MailboxSource
+
+
+@dataclass(frozen=True, slots=True)
+class _Performing:
+    """What runs are made of and walked by."""
+
+    plans: Plans
+    secrets: Secrets
+    links: ApprovalLinks
+    sandbox: Sandbox
+    engine: Engine
+    runs: Runs
+
+
+@dataclass(frozen=True, slots=True)
+class _Starting:
+    """What starts runs by itself."""
+
+    triggers: Triggers
+    firings: Firings
+    schedules: Schedules
+    polls: Polls
+    hooks: HookSetup
+    inbox: Inbox
+
+
 @asynccontextmanager
 async def _over(
     store: Store, settings: Settings, events: Events, clock: Clock, vault: Vault
@@ -143,23 +186,50 @@ async def _over(
     await check_vault(vault, store.keys)
     ids = TimeOrderedIds(clock)
     workspace = (await ensure_first_workspace(store, ids)).id
-    connectors = Connectors(load_manifests())
-    bounds = Bounds(settings.limits.steps, settings.limits.nesting, settings.limits.turns)
-    plans = Plans(store.workflows, STEP_TYPES, connectors, bounds, connectors)
-    secrets = Secrets(store, vault, clock)
-    http = GuardedHttp(allow_private=settings.egress.allow_private, user_agent=f"Stepwell/{__version__}")
-    endpoint = TokenEndpoint(http)
-    tokens = AccessTokens(store, vault, connectors, endpoint, clock, events)
-    connections = Connections(store, vault, connectors, clock, ids, tokens)
-    mail = SmtpMail(clock, allow_private=settings.egress.allow_private)
-    postgres = Postgres(allow_private=settings.egress.allow_private)
-    actions = ConnectorActions(connectors, http, mail, connections.open, store.connections, clock, postgres)
-    outbox = Outbox(store, vault, actions, clock, events)
-    sender = EndpointSender(store, vault, http, BODIES, clock, events)
     public_url = settings.server.public_url or f"http://127.0.0.1:{settings.server.port}"
-    links = ApprovalLinks(vault, public_url)
-    notices = Notices(outbox, connections, connectors, links, clock, events)
-    environment = RunEnvironment(plans, secrets, Markers(vault), connections, links, notices)
+    ground = _Ground(store, vault, settings, clock, ids, events, public_url)
+    outside = _outside(ground)
+    performing = _performing(ground, outside)
+    starting = _starting(ground, outside, performing)
+    outside.connections.ended = outside.tokens.ended = starting.triggers.disable_for_connection
+    core = _core(ground, outside, performing, starting, workspace)
+    await core.library.load()
+    try:
+        yield core, workspace
+    finally:
+        outside.mailboxes.close()
+        await performing.sandbox.close()
+        await outside.tokens.finish()
+        await outside.http.close()
+
+
+def _outside(ground: _Ground) -> _Outside:
+    store, vault, clock = ground.store, ground.vault, ground.clock
+    allow_private = ground.settings.egress.allow_private
+    connectors = Connectors(load_manifests())
+    http = GuardedHttp(allow_private=allow_private, user_agent=f"Stepwell/{__version__}")
+    endpoint = TokenEndpoint(http)
+    tokens = AccessTokens(store, vault, connectors, endpoint, clock, ground.events)
+    connections = Connections(store, vault, connectors, clock, ground.ids, tokens)
+    mail = SmtpMail(clock, allow_private=allow_private)
+    postgres = Postgres(allow_private=allow_private)
+    actions = ConnectorActions(connectors, http, mail, connections.open, store.connections, clock, postgres)
+    any_status = partial(connections.open, any_status=True)
+    trying = ConnectorActions(connectors, http, mail, any_status, store.connections, clock, postgres)
+    outbox = Outbox(store, vault, actions, clock, ground.events)
+    mailboxes = MailboxSource(allow_private=allow_private)
+    return _Outside(connectors, http, endpoint, tokens, connections, mail, actions, trying, outbox, mailboxes)
+
+
+def _performing(ground: _Ground, outside: _Outside) -> _Performing:
+    store, settings, clock = ground.store, ground.settings, ground.clock
+    bounds = Bounds(settings.limits.steps, settings.limits.nesting, settings.limits.turns)
+    plans = Plans(store.workflows, STEP_TYPES, outside.connectors, bounds, outside.connectors)
+    secrets = Secrets(store, ground.vault, clock)
+    links = ApprovalLinks(ground.vault, ground.public_url)
+    notices = Notices(outside.outbox, outside.connections, outside.connectors, links, clock, ground.events)
+    markers = Markers(ground.vault)
+    environment = RunEnvironment(plans, secrets, markers, outside.connections, links, notices)
     limits = Limits(
         settings.engine.max_active_runs,
         settings.engine.max_open_runs,
@@ -167,74 +237,76 @@ async def _over(
         RESIDENT_RUNS,
     )
     sandbox = Sandbox()
-    engine = Engine(store.runs, environment, Ports(http, actions, outbox, sandbox), clock, ids, events, limits)
-    runs = environment.runs = Runs(store, engine, plans, ids, clock, settings.limits.input_bytes)
-    triggers = Triggers(store, plans, vault, clock, ids)
-    firings = Firings(store, runs, ids, clock)
-    schedules = Schedules(store, triggers, firings, engine, clock, events)
-    mailboxes = MailboxSource(allow_private=settings.egress.allow_private)
-    own_sources: dict[str, Source] = {"feed": FeedSource(http), "json": JsonSource(http), "mailbox": mailboxes}
+    ports = Ports(outside.http, outside.actions, outside.outbox, sandbox)
+    engine = Engine(store.runs, environment, ports, clock, ground.ids, ground.events, limits)
+    runs = environment.runs = Runs(store, engine, plans, ground.ids, clock, settings.limits.input_bytes)
+    return _Performing(plans, secrets, links, sandbox, engine, runs)
+
+
+def _starting(ground: _Ground, outside: _Outside, performing: _Performing) -> _Starting:
+    store, clock, ids, events = ground.store, ground.clock, ground.ids, ground.events
+    connectors, actions = outside.connectors, outside.actions
+    triggers = Triggers(store, performing.plans, ground.vault, clock, ids)
+    firings = Firings(store, performing.runs, ids, clock)
+    schedules = Schedules(store, triggers, firings, performing.engine, clock, events)
+    own_sources: dict[str, Source] = {
+        "feed": FeedSource(outside.http),
+        "json": JsonSource(outside.http),
+        "mailbox": outside.mailboxes,
+    }
+    accounts = EventConnections(store, outside.connections, connectors)
     sources = EventSources(connectors, actions, own_sources)
-    event_connections = EventConnections(store, connections, connectors)
-    polls = Polls(store, sources, connectors, event_connections, firings, clock, events)
-    provider_hooks = ProviderHooks(connectors, event_connections, actions, public_url, clock, ids, events)
-    hooks = HookSetup(store, triggers, provider_hooks, outbox, clock, ids, events)
+    polls = Polls(store, sources, connectors, accounts, firings, clock, events)
+    provider_hooks = ProviderHooks(connectors, accounts, actions, ground.public_url, clock, ids, events)
+    hooks = HookSetup(store, triggers, provider_hooks, outside.outbox, clock, ids, events)
     triggers.switched = hooks.switched
-    triggers.unconnected = event_connections.faults
-    listening = Listening(store, triggers, connections, secrets, connectors, public_url)
-    routing = Routing(store, plans, firings, runs, clock, ids)
-    inbox = Inbox(store, listening, routing, engine, clock, ids, events, settings.webhooks)
-    connections.ended = tokens.ended = triggers.disable_for_connection
-    authorizations = Authorizations(store, vault, connections, tokens, endpoint, public_url, clock, events)
-    accounts = Accounts(store, vault, connectors, connections, authorizations, public_url, clock, ids)
-    any_status = partial(connections.open, any_status=True)
-    trying = ConnectorActions(connectors, http, mail, any_status, store.connections, clock, postgres)
+    triggers.unconnected = accounts.faults
+    listening = Listening(store, triggers, outside.connections, performing.secrets, connectors, ground.public_url)
+    routing = Routing(store, performing.plans, firings, performing.runs, clock, ids)
+    inbox = Inbox(store, listening, routing, performing.engine, clock, ids, events, ground.settings.webhooks)
+    return _Starting(triggers, firings, schedules, polls, hooks, inbox)
+
+
+def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting: _Starting, workspace: str) -> Core:
+    store, vault, clock, ids, events = ground.store, ground.vault, ground.clock, ground.ids, ground.events
+    connectors, connections, engine, url = outside.connectors, outside.connections, performing.engine, ground.public_url
+    authenticator = Authenticator(store.keys, clock, admin_key=ground.settings.admin.key, admin_workspace=workspace)
+    authorizations = Authorizations(store, vault, connections, outside.tokens, outside.endpoint, url, clock, events)
     workspaces = Workspaces(store, ids, workspace)
-    library = ConnectorLibrary(store, connectors, http, workspaces.check_may_create, clock, events)
-    await library.load()
-    authenticator = Authenticator(store.keys, clock, admin_key=settings.admin.key, admin_workspace=workspace)
     signals = Signals(store, engine, ids, clock)
-    approvals = Approvals(store, engine, links, clock)
-    try:
-        yield (
-            Core(
-                workflows=Workflows(store, plans, triggers, clock, ids),
-                secrets=secrets,
-                keys=Keys(store, clock, ids, authenticator),
-                workspaces=workspaces,
-                connections=connections,
-                accounts=accounts,
-                authorizations=authorizations,
-                rotation=Rotation(store, vault, events),
-                probes=Probes(connections, connectors, trying, mail, clock, ids),
-                connectors=connectors,
-                library=library,
-                runs=runs,
-                signals=signals,
-                approvals=approvals,
-                threads=Threads(store, signals, approvals),
-                scripts=Scripts(sandbox),
-                triggers=triggers,
-                firings=firings,
-                schedules=schedules,
-                polls=polls,
-                hooks=hooks,
-                inbox=inbox,
-                outbox=outbox,
-                endpoints=Endpoints(store, vault, sender, clock, ids),
-                authenticator=authenticator,
-                engine=engine,
-                store=store,
-                lag=LoopLag(clock),
-                public_url=public_url,
-            ),
-            workspace,
-        )
-    finally:
-        mailboxes.close()
-        await sandbox.close()
-        await tokens.finish()
-        await http.close()
+    approvals = Approvals(store, engine, performing.links, clock)
+    sender = EndpointSender(store, vault, outside.http, BODIES, clock, events)
+    return Core(
+        workflows=Workflows(store, performing.plans, starting.triggers, clock, ids),
+        secrets=performing.secrets,
+        keys=Keys(store, clock, ids, authenticator),
+        workspaces=workspaces,
+        connections=connections,
+        accounts=Accounts(store, vault, connectors, connections, authorizations, url, clock, ids),
+        authorizations=authorizations,
+        rotation=Rotation(store, vault, events),
+        probes=Probes(connections, connectors, outside.trying, outside.mail, clock, ids),
+        connectors=connectors,
+        library=ConnectorLibrary(store, connectors, outside.http, workspaces.check_may_create, clock, events),
+        runs=performing.runs,
+        signals=signals,
+        approvals=approvals,
+        threads=Threads(store, signals, approvals),
+        scripts=Scripts(performing.sandbox),
+        triggers=starting.triggers,
+        firings=starting.firings,
+        schedules=starting.schedules,
+        polls=starting.polls,
+        hooks=starting.hooks,
+        inbox=starting.inbox,
+        outbox=outside.outbox,
+        endpoints=Endpoints(store, vault, sender, clock, ids),
+        authenticator=authenticator,
+        engine=engine,
+        store=store,
+        lag=LoopLag(clock),
+        public_url=url,
+    )
 
 
 @asynccontextmanager
@@ -302,15 +374,15 @@ async def serve(
         StartupRefused.
         SystemExit: 1, if a service failed that the server cannot be without.
     """
-    _allow_open_files()
-    listening = _listen(settings.server.host, settings.server.port)
+    process.allow_open_files()
+    listening = process.listen(settings.server.host, settings.server.port)
     stop = asyncio.Event()
     with listening:
         async with running(settings, sinks, bench=bench) as parts:
-            _stop_on_signals(stop)
-            server = _http_server(parts.app)
+            process.stop_on_signals(stop)
+            server = process.http_server(parts.app)
             serving = asyncio.get_running_loop().create_task(server.serve([listening]))
-            tune_interpreter()
+            process.tune_interpreter()
             started(parts, listening.getsockname()[1])
             ends = [asyncio.ensure_future(event.wait()) for event in (stop, parts.supervisor.failed)]
             await asyncio.wait((serving, *ends), return_when=asyncio.FIRST_COMPLETED)
@@ -321,82 +393,3 @@ async def serve(
                 end.cancel()
             if parts.supervisor.failed.is_set():
                 raise SystemExit(1)  # what failed was told as an event
-
-
-def _http_server(app: App) -> "_Server":
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-        backlog=BACKLOG,
-    )
-    return _Server(config)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn, with the signals left to us and without its ten wake-ups a second."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._ended = asyncio.Event()
-
-    def end(self) -> None:
-        """Stop serving once the requests in flight are answered."""
-        self.should_exit = True
-        self._ended.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self._ended.wait()
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    def received() -> None:
-        if stop.is_set():
-            os._exit(1)  # asked twice: what is committed is safe, the rest is as after any death
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, received)
-
-
-def tune_interpreter() -> None:
-    """Collect garbage seldom, and never what is there from the start; called once everything is loaded. Pauses of full
-    collections showed as the slowest percent of answers, and young ones cost an eighth of the engine's speed."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
-def _allow_open_files() -> None:
-    """Each active run may hold a connection of its own, and so may each client: take as many files as we may."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-        listening.listen(BACKLOG)
-    except (OSError, OverflowError) as error:
-        listening.close()
-        cause = getattr(error, "strerror", None) or str(error)
-        raise StartupRefused(f"Cannot listen on {host}:{port}: {cause}. Choose another --port or --host.") from error
-    return listening

@@ -13,7 +13,7 @@ from stepwell.cli.bench.steps import measure_steps
 from stepwell.cli.bench.target import KEY
 from stepwell.clock import SystemClock, iso
 from stepwell.core import StartRequest
-from stepwell.server import tune_interpreter
+from stepwell.process import tune_interpreter
 from stepwell.store.sqlite.fill import fill_runs
 
 CONNECTIONS = 64
