@@ -127,11 +127,11 @@ class EndpointSender:
             await self._store.record(ended, now, succeeded=None)
         else:
             recorded = self._after(message, tried, now)
+            if tried.status == GONE:  # first: a message that is over is not tried again, and would not say it again
+                await self._disable(endpoint, "The receiver answered 410 Gone", now)
             failing_since = await self._store.record(recorded, now, succeeded=tried.succeeded)
             self._tell(recorded)
-            if tried.status == GONE:
-                await self._disable(endpoint, "The receiver answered 410 Gone", now)
-            elif failing_since is not None and now - failing_since >= FAILING_MS:
+            if failing_since is not None and now - failing_since >= FAILING_MS:
                 await self._disable(endpoint, f"Every try since {iso(failing_since)} has failed", now)
 
     async def test(self, endpoint: Endpoint, id: str) -> EndpointMessage:
