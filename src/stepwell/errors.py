@@ -34,13 +34,16 @@ class StepwellError(Exception):
 
 
 class ValidationFailed(StepwellError):
-    """The request, the run input or the definition has faults; all of them are listed."""
+    """The request, the run input or the definition has faults; all of them are listed. `within` says of which part of a
+    request (`body`, `query` or `path`), and `given` what was sent there, where that is known."""
 
     code = "VALIDATION_ERROR"
 
-    def __init__(self, message: str, faults: list[Fault]) -> None:
+    def __init__(self, message: str, faults: list[Fault], *, within: str | None = None, given: Json = None) -> None:
         super().__init__(message)
         self.faults = faults
+        self.within = within
+        self.given = given
 
 
 class PayloadTooLarge(StepwellError):

@@ -103,6 +103,7 @@ GRANTED = {
         "DELETE /connectors/{name}",
     },
 }
+OF_OTHERS = {"workflows:deploy", "tasks:work", "tasks:accept"}  # what they grant is in other dialects
 WITHOUT_KEY = {"GET /approvals/{id}/decide", "POST /approvals/{id}/decide"}
 BODIES = {"POST /workflows/{id}/secrets": {"key": "K", "value": "long enough"}}
 
@@ -118,7 +119,7 @@ def named(route: Route) -> str:
 
 
 def test_each_scope_grants_what_the_table_says() -> None:
-    granted: dict[str, set[str]] = {scope: set() for scope in SCOPES}
+    granted: dict[str, set[str]] = {scope: set() for scope in SCOPES - OF_OTHERS}
     without_key = set()
     for route in routes():
         (without_key if route.scope is None else granted[route.scope]).add(named(route))

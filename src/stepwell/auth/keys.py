@@ -31,7 +31,7 @@ class Principal:
 def new_key_text(dialect: str) -> str:
     """The text of a new key: the dialect's prefix and 32 or 40 characters of `[A-Za-z0-9_-]`."""
     known = DIALECTS[dialect]
-    return known.prefix + secrets.token_urlsafe(known.characters * 3 // 4)
+    return known.prefix + known.infix + secrets.token_urlsafe(known.characters * 3 // 4)
 
 
 def hash_key(text: str) -> bytes:

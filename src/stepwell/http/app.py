@@ -10,14 +10,15 @@ from urllib.parse import parse_qsl
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from stepwell import values
 from stepwell.auth import Principal
 from stepwell.clock import Clock
 from stepwell.core import Core
-from stepwell.errors import Forbidden, Overloaded, StepwellError, ValidationFailed
+from stepwell.errors import Forbidden, Overloaded, StepwellError, Unauthorized, ValidationFailed
 from stepwell.events import Events
 from stepwell.http.account_pages import PAGES
 from stepwell.http.bodies import Headers, Receive, check_type, decode_body, decode_form, is_form, read_body
-from stepwell.http.dialects import flowra, loopfour
+from stepwell.http.dialects import aitasker, awaitstep, flowra, loopfour
 from stepwell.http.errors import ClientGone, RateLimited
 from stepwell.http.inbound import InboundRoute, inbound_routes
 from stepwell.http.openapi import openapi_document
@@ -29,13 +30,15 @@ from stepwell.http.system import Page, system_pages
 from stepwell.ids import RandomHex
 from stepwell.services import Metrics
 from stepwell.settings import Settings
+from stepwell.values import Json
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Target: TypeAlias = "Endpoint | Page | InboundRoute"
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-DIALECTS: tuple[Dialect, ...] = (loopfour.DIALECT, flowra.DIALECT)
+DIALECTS: tuple[Dialect, ...] = (loopfour.DIALECT, awaitstep.DIALECT, aitasker.DIALECT, flowra.DIALECT)
+"""In the order in which they answer for a path that the key's own dialect does not serve."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 _new_ids = RandomHex(32)
@@ -52,13 +55,19 @@ def create_app(
             routing.add(dialect, route.method, dialect.base + route.path, Endpoint(dialect, route, settings))
         for path in dialect.absent:
             routing.close(dialect, dialect.base + path)
-    for method, path, page in system_pages(core, metrics, openapi_document(DIALECTS), bench=bench):
+    for method, path, page in system_pages(core, metrics, _documents(), bench=bench):
         routing.add(None, method, path, page)
     for route in PAGES.routes:
         routing.add(None, route.method, route.path, Endpoint(PAGES, route, settings))
     for method, path, inbound in inbound_routes(core, settings):
         routing.add(None, method, path, inbound)
     return _Application(core, events, clock, routing)
+
+
+def _documents() -> dict[str, Json]:
+    """The OpenAPI documents by their paths: of all dialects together, and of each."""
+    each = {f"/openapi/{dialect.name}.json": openapi_document((dialect,)) for dialect in DIALECTS}
+    return {"/openapi.json": openapi_document(DIALECTS), **each}
 
 
 class Endpoint:
@@ -146,6 +155,9 @@ class _Application:
                     raise Overloaded
                 return await target.answer(params, scope, exchange.headers, receive)
             return await target.answer(receive, exchange.headers)
+        except Unauthorized as error:
+            sharing = self._routing.sharing(scope["method"], scope["path"], _key_text(exchange.headers))
+            return _together(sharing, error) if sharing else exchange.dialect.refusal(error)
         except StepwellError as error:
             if error.code == StepwellError.code:
                 self._fault(exchange, error)
@@ -235,6 +247,22 @@ class _Application:
             error=repr(error),
             trace="".join(traceback.format_exception(error)),
         )
+
+
+def _together(dialects: list[Dialect], error: Unauthorized) -> Response:
+    """The refusal of a path that several dialects serve: what each says, side by side, the first one's words before
+    the others'."""
+    refusals = [dialect.refusal(error) for dialect in dialects]
+    body: dict[str, Json] = {}
+    for refusal in refusals:
+        body = {**values.decode(bytes(refusal.body)), **body}
+    ordered = {name: body[name] for refusal in refusals for name in values.decode(bytes(refusal.body))}
+    return Response(
+        values.encode(ordered),
+        refusals[0].status_code,
+        {"WWW-Authenticate": "Bearer"},
+        "application/json",
+    )
 
 
 def _key_text(headers: Headers) -> str | None:

@@ -77,4 +77,4 @@ def decode_body(body: bytes) -> Json:
     try:
         return values.decode(body)
     except InvalidJson:
-        raise ValidationFailed(NOT_JSON, []) from None
+        raise ValidationFailed(NOT_JSON, [], within="body") from None

@@ -34,13 +34,14 @@ _DIALECT_TITLE = "Stepwell API"
 
 
 def openapi_document(dialects: Sequence[Dialect]) -> Json:
-    """The document of all dialects."""
+    """The document of some dialects; the first counts that serves a path."""
     types = _Types(dialects)
     paths: dict[str, Json] = {}
     for dialect in dialects:
         for route in dialect.routes:
             path = paths.setdefault(dialect.base + route.path, {})
-            path[route.method.lower()] = _operation(dialect, route, types)
+            if route.method.lower() not in path:  # else an earlier dialect answers there, to whom the key does not say
+                path[route.method.lower()] = _operation(dialect, route, types)
     return {
         "openapi": "3.1.0",
         "info": {"title": _DIALECT_TITLE, "version": __version__},

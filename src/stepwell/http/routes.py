@@ -1,7 +1,7 @@
 """The route table: what a dialect serves. Routing, checks, OpenAPI and docs are all made from it."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -12,6 +12,7 @@ from stepwell.clock import Clock
 from stepwell.core import Core
 from stepwell.errors import StepwellError
 from stepwell.http.bodies import Headers
+from stepwell.states import RunState
 
 Q = TypeVar("Q")
 B = TypeVar("B")
@@ -104,7 +105,8 @@ def last_values(given: Iterable[tuple[str, str]], lists: Collection[str]) -> Map
 class Dialect:
     """A published contract: a codec over `core`. `absent` are paths that a parameter would match but nothing serves.
     `folded` makes a mapping of query parameters, given those that are lists; `envelope` is the JSON Schema of a
-    success, given that of its data and whether it is a list."""
+    success, given that of its data and whether it is a list. `run_states` and `ids` are told of in the docs: its word
+    for each state of a run, and how it writes the ids of things."""
 
     name: str
     base: str
@@ -115,3 +117,5 @@ class Dialect:
     envelope: Callable[[Answer, Any], Any]
     absent: tuple[str, ...] = ()
     folded: Callable[[Iterable[tuple[str, str]], Collection[str]], Mapping[str, Any]] = last_values
+    run_states: Mapping[RunState, str] = field(default_factory=dict)
+    ids: Mapping[str, str] = field(default_factory=dict)

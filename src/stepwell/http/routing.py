@@ -1,4 +1,5 @@
-"""Which dialect answers a request. Source: LoopFour contract 1.1, Flowra contract 13."""
+"""Which dialect answers a request. Source: LoopFour contract 1.1, AwaitStep contract 14, AITasker contract
+13."""
 
 from collections.abc import Sequence
 from typing import Generic, TypeVar
@@ -35,6 +36,11 @@ class Routing(Generic[T]):
         if len(found) > 1:
             found = [each for each in found if _is_of(key, each[0])] or found
         return found[0][1]
+
+    def sharing(self, method: str, path: str, key: str | None) -> list[Dialect]:
+        """The dialects that serve a path, if several do and the key is of none of them; else nobody shares it."""
+        found = [dialect for dialect, tree in self._dialects if tree.find(method, path) is not None]
+        return found if len(found) > 1 and not any(_is_of(key, dialect) for dialect in found) else []
 
     def refused(self, path: str, key: str | None) -> tuple[Dialect, RouteNotFound | MethodNotAllowed]:
         """Why a path led nowhere, and the dialect that says so: one that serves the path with another method, else

@@ -37,7 +37,7 @@ class Shape(Generic[T]):
         try:
             return msgspec.convert(value, self.type)
         except msgspec.ValidationError:
-            self._check(value)
+            self._check(value, "body")
         return msgspec.convert(_with_integers(value), self.type)
 
     def of_query(self, given: Mapping[str, str | list[str]]) -> T:
@@ -48,10 +48,10 @@ class Shape(Generic[T]):
         """
         try:
             if "null" in given.values():  # which the conversion would take for no value
-                self._check(self._typed(given))
+                self._check(self._typed(given), "query")
             return msgspec.convert(given, self.type, strict=False)
         except msgspec.ValidationError as error:
-            self._check(self._typed(given))
+            self._check(self._typed(given), "query")
             raise ValidationFailed(INVALID, []) from error
 
     def _typed(self, given: Mapping[str, str | list[str]]) -> Json:
@@ -61,10 +61,10 @@ class Shape(Generic[T]):
             for name, text in given.items()
         }
 
-    def _check(self, value: Json) -> None:
+    def _check(self, value: Json, within: str) -> None:
         faults = self._schema.faults(value)
         if faults:
-            raise ValidationFailed(INVALID, faults)
+            raise ValidationFailed(INVALID, faults, within=within, given=value)
 
 
 def _fields_of(type: type[Any], kind: type[Any]) -> Iterator[str]:

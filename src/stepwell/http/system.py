@@ -1,6 +1,6 @@
 """Pages of the server itself, outside every dialect and without a key: health, metrics, OpenAPI, the bench's echo."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -21,15 +21,15 @@ class Page:
     """A page, and the name by which logs and metrics tell of it."""
 
     label: str
-    answer: Callable[[Receive, Headers], Awaitable[Response]]
+    answer: "Answering"
 
 
+Answering: TypeAlias = Callable[[Receive, Headers], Awaitable[Response]]
 Listed: TypeAlias = tuple[str, str, Page]
 
 
-def system_pages(core: Core, metrics: Metrics, openapi: Json, *, bench: bool) -> Iterator[Listed]:
-    """Method, path and page of each."""
-    described = values.encode(openapi)
+def system_pages(core: Core, metrics: Metrics, openapi: Mapping[str, Json], *, bench: bool) -> Iterator[Listed]:
+    """Method, path and page of each. `openapi` are documents by their paths."""
 
     async def healthz(receive: Receive, headers: Headers) -> Response:
         return Response(b'{"status":"ok"}', media_type=JSON)
@@ -43,15 +43,20 @@ def system_pages(core: Core, metrics: Metrics, openapi: Json, *, bench: bool) ->
         text, content_type = metrics.exposition()
         return Response(text, headers={"Content-Type": content_type})
 
-    async def openapi_document(receive: Receive, headers: Headers) -> Response:
-        return Response(described, media_type=JSON)
-
     async def echo(receive: Receive, headers: Headers) -> Response:
         return Response(values.encode(decode_body(await read_body(receive, headers, ECHO_LIMIT))), media_type=JSON)
 
-    pages = [("/healthz", healthz), ("/readyz", readyz), ("/metrics", measured), ("/openapi.json", openapi_document)]
+    pages: list[tuple[str, Answering]] = [("/healthz", healthz), ("/readyz", readyz), ("/metrics", measured)]
+    pages += [(path, _described(values.encode(document))) for path, document in openapi.items()]
     for path, answer in pages:
         for method in ("GET", "HEAD"):  # load balancers ask for health with HEAD
             yield method, path, Page(f"{method} {path}", answer)
     if bench:
         yield "POST", "/bench/echo", Page("POST /bench/echo", echo)
+
+
+def _described(document: bytes) -> Answering:
+    async def answer(receive: Receive, headers: Headers) -> Response:
+        return Response(document, media_type=JSON)
+
+    return answer

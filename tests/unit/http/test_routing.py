@@ -8,7 +8,7 @@ from stepwell.http import DIALECTS
 from stepwell.http.errors import MethodNotAllowed, RouteNotFound
 from stepwell.http.routing import Routing
 
-NATIVE, FLOWRA = DIALECTS
+NATIVE, FLOWRA = DIALECTS[0], DIALECTS[3]
 NATIVE_KEY, FLOWRA_KEY = "wfk_x", "flw_x"
 
 
@@ -66,3 +66,10 @@ def test_what_leads_nowhere_is_refused_by_the_dialect_that_knows_most_of_it(
 
     assert who is dialect
     assert isinstance(why, refusal)
+
+
+def test_only_a_path_that_several_serve_is_shared_and_only_for_keys_of_none_of_them(routing: Routing[str]) -> None:
+    assert routing.sharing("GET", "/a/1", None) == [NATIVE, FLOWRA]
+    assert routing.sharing("GET", "/a/1", "ask_x") == [NATIVE, FLOWRA]
+    assert routing.sharing("GET", "/a/1", FLOWRA_KEY) == []
+    assert routing.sharing("GET", "/b/c", None) == []

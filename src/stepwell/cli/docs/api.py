@@ -1,37 +1,53 @@
 """The reference of the HTTP API, made from the dialects' route tables."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from stepwell.cli.docs.fields import field_table, table
+from stepwell.cli.docs.regions import Regions
 from stepwell.http import DIALECTS, openapi_document
 from stepwell.http.routes import Answer, Dialect, Route
 from stepwell.values import Json
 
 
-def overview() -> str:
-    """Every route of every dialect, a line each."""
+def regions() -> Regions:
+    """The regions of the pages of all dialects; those of the native one are called `api-...`."""
+    made: dict[str, Callable[[], str]] = {}
+    for dialect in DIALECTS:
+        name = "api" if dialect is DIALECTS[0] else dialect.name
+        for what, make in (("overview", overview), ("routes", routes), ("objects", objects), ("codes", codes)):
+            made[f"{name}-{what}"] = partial(make, dialect)
+    return made
+
+
+def overview(dialect: Dialect) -> str:
+    """Every route of a dialect, a line each."""
     rows = [
         (f"`{route.method} {dialect.base}{route.path}`", route.summary, _scope(route), f"`{route.rate}`")
-        for dialect in DIALECTS
         for route in dialect.routes
     ]
     return table(("Route", "", "Scope", "Rate category"), rows)
 
 
-def routes() -> str:
+def routes(dialect: Dialect) -> str:
     """Every route with what it takes, answers and refuses."""
-    schemas = _schemas()
-    return "\n\n".join(_route(dialect, route, schemas) for dialect in DIALECTS for route in dialect.routes)
+    schemas = _schemas(dialect)
+    return "\n\n".join(_route(dialect, route, schemas) for route in dialect.routes)
 
 
-def objects() -> str:
+def objects(dialect: Dialect) -> str:
     """What the answers consist of."""
-    inlined = {type_.__name__ for type_ in _inlined()}
+    inlined = {type_.__name__ for type_ in _inlined(dialect)}
     return "\n\n".join(
         f"### {name}\n\n{schema.get('description', '')}\n\n{field_table(schema)}"
-        for name, schema in sorted(_schemas().items())
+        for name, schema in sorted(_schemas(dialect).items())
         if name not in inlined
     )
+
+
+def codes(dialect: Dialect) -> str:
+    """The code of every refusal, with its status."""
+    return table(("Code", "Status"), [(f"`{code}`", str(status)) for code, status in dialect.statuses.items()])
 
 
 def _scope(route: Route) -> str:
@@ -40,21 +56,14 @@ def _scope(route: Route) -> str:
     return f"`{route.scope}`"
 
 
-def codes() -> str:
-    """The code of every refusal, with its status."""
-    rows = [(f"`{code}`", str(status)) for dialect in DIALECTS for code, status in dialect.statuses.items()]
-    return table(("Code", "Status"), rows)
-
-
-def _schemas() -> dict[str, Json]:
-    schemas: dict[str, Json] = openapi_document(DIALECTS)["components"]["schemas"]
+def _schemas(dialect: Dialect) -> dict[str, Json]:
+    schemas: dict[str, Json] = openapi_document((dialect,))["components"]["schemas"]
     return schemas
 
 
-def _inlined() -> Iterator[type]:
-    for dialect in DIALECTS:
-        for route in dialect.routes:
-            yield from (type_ for type_ in (route.query, route.body) if type_ is not None)
+def _inlined(dialect: Dialect) -> Iterator[type]:
+    for route in dialect.routes:
+        yield from (type_ for type_ in (route.query, route.body) if type_ is not None)
 
 
 def _route(dialect: Dialect, route: Route, schemas: dict[str, Json]) -> str:

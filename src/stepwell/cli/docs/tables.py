@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from stepwell.auth import SCOPES
-from stepwell.cli.docs import api
+from stepwell.cli.docs import api, dialects
 from stepwell.cli.docs.connectors import connectors
 from stepwell.cli.docs.fields import field_table, table
 from stepwell.cli.docs.regions import Regions
@@ -69,11 +69,12 @@ def steps() -> str:
 
 
 REGIONS: Regions = {
-    "api-codes": api.codes,
-    "api-objects": api.objects,
-    "api-overview": api.overview,
-    "api-routes": api.routes,
+    **api.regions(),
     "connectors": connectors,
+    "dialect-errors": dialects.errors,
+    "dialect-ids": dialects.ids,
+    "dialect-scopes": dialects.scopes,
+    "dialect-states": dialects.states,
     "error-handling": lambda: field_table(ERROR_HANDLING),
     "events": events,
     "metrics": metrics,

@@ -12,6 +12,8 @@ from stepwell.http.dialects.flowra import (
     workflows,
 )
 from stepwell.http.dialects.flowra.answers import STATUSES, envelope, error_schema, refusal
+from stepwell.http.dialects.flowra.names import IDS
+from stepwell.http.dialects.flowra.progress import STATUS
 from stepwell.http.dialects.flowra.queries import folded
 from stepwell.http.routes import Dialect
 
@@ -36,4 +38,6 @@ DIALECT = Dialect(
     envelope=envelope,
     statuses=STATUSES,
     folded=folded,
+    run_states=STATUS,
+    ids=IDS,
 )

@@ -2,12 +2,19 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 
 from stepwell import ids, values
 from stepwell.clock import iso
 from stepwell.errors import Fault, NotFound, ValidationFailed
 from stepwell.values import InvalidJson
 
+IDS: Mapping[str, str] = {
+    "workflow": "<uuid>",
+    "execution": "<uuid>",
+    "connection": "<uuid>",
+    "trigger instance": "<uuid>",
+}
 _PREFIXES = ("wf_", "run_", "conn_", "trg_", "evt_", "step_")
 
 

@@ -17,6 +17,7 @@ from stepwell.http.dialects.loopfour import (
     workflows,
 )
 from stepwell.http.dialects.loopfour.answers import STATUSES, envelope, error_schema, refusal
+from stepwell.http.dialects.loopfour.names import IDS, STATUS
 from stepwell.http.routes import Dialect
 
 __all__ = ["DIALECT"]
@@ -45,4 +46,6 @@ DIALECT = Dialect(
     envelope=envelope,
     statuses=STATUSES,
     absent=("/runs/bulk",),
+    run_states=STATUS,
+    ids=IDS,
 )

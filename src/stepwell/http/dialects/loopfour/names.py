@@ -26,6 +26,14 @@ STATES: Mapping[str, tuple[RunState, ...]] = {
     **{name: tuple(state for state, its in STATUS.items() if its == name) for name in STATUS.values()},
     "timed_out": (RunState.TIMED_OUT,),
 }
+IDS: Mapping[str, str] = {
+    "workspace": "ws_<uuid>",
+    "workflow": "wf_<uuid> or wf_<slug>",
+    "run": "run_<uuid>",
+    "connection": "conn_<uuid> or conn_<slug>",
+    "trigger": "trg_<uuid>",
+    "key": "key_<uuid>",
+}
 _REASONS = {WaitsOn.APPROVAL: "approval", WaitsOn.EVENT: "event", WaitsOn.TASK: "event"}
 
 

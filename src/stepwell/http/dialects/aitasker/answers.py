@@ -1,0 +1,104 @@
+"""Answers and error bodies. Source: AITasker contract 2, 3."""
+
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from stepwell import values
+from stepwell.errors import Fault, Forbidden, Overloaded, StepwellError, Unauthorized, ValidationFailed
+from stepwell.http.bodies import NOT_JSON
+from stepwell.http.errors import MethodNotAllowed, RateLimited
+from stepwell.http.routes import Answer
+from stepwell.values import Json
+
+JSON = "application/json"
+STATUSES = {
+    "BAD_REQUEST": 400,
+    "UNAUTHORIZED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TIMEOUT": 408,
+    "INVALID_STATUS": 409,
+    "INVALID_STATE": 409,
+    "IDEMPOTENCY_CONFLICT": 409,
+    "ALREADY_EXISTS": 409,
+    "SOURCE_OWNED": 409,
+    "BUDGET_EXCEEDED": 409,
+    "PAYLOAD_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "VALIDATION_ERROR": 422,
+    "RATE_LIMITED": 429,
+    "INTERNAL_ERROR": 500,
+    "OVERLOADED": 503,
+}
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_TYPES = {"Field required": "missing", "Input should be a valid UUID": "uuid_parsing"}
+
+
+class BadRequest(StepwellError):
+    """A request that this dialect refuses with 400."""
+
+    code = "BAD_REQUEST"
+
+
+def bare(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The data alone."""
+    return Response(_encode(data), status, headers, JSON)
+
+
+def refusal(error: StepwellError) -> Response:
+    """`{"detail": "text"}`, or a list of faults."""
+    status = STATUSES.get(error.code, 500)
+    headers = {}
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = ", ".join(error.allowed)
+    elif isinstance(error, RateLimited | Overloaded):
+        headers["Retry-After"] = str(error.retry_after_s)
+    elif status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    detail: Json = "Internal server error" if status == 500 else _text(error)
+    if isinstance(error, ValidationFailed):
+        detail = [_fault(error, fault) for fault in error.faults] or [_not_json(error)]
+    return Response(values.encode({"detail": detail}), status, headers, JSON)
+
+
+def envelope(answer: Answer, data: Json) -> Json:
+    """The JSON Schema of a success, given that of its data."""
+    return {"type": "array", "items": data} if answer.listed else {} if data is None else data
+
+
+def error_schema(code: str) -> Json:
+    """The JSON Schema of an error's answer."""
+    detail: Json = {"type": "array", "items": {"type": "object", "required": ["type", "loc", "msg"]}}
+    if code != "VALIDATION_ERROR":
+        detail = {"type": "string"}
+    return {"type": "object", "required": ["detail"], "properties": {"detail": detail}}
+
+
+def _text(error: StepwellError) -> str:
+    if isinstance(error, Forbidden) and error.details:
+        return f"Missing scope: {error.details[0]['scope']}"
+    if isinstance(error, RateLimited):
+        return "Rate limit exceeded"
+    return "Not authenticated" if isinstance(error, Unauthorized) else error.message
+
+
+def _fault(error: ValidationFailed, fault: Fault) -> Json:
+    given: Json = error.given
+    for part in fault.path:
+        if isinstance(given, dict):
+            given = given.get(str(part))
+        elif isinstance(given, list) and isinstance(part, int) and part < len(given):
+            given = given[part]
+        else:
+            given = None
+    loc = [error.within or "body", *fault.path]
+    return {"type": _TYPES.get(fault.message, "value_error"), "loc": loc, "msg": fault.message, "input": given}
+
+
+def _not_json(error: ValidationFailed) -> Json:
+    kind = "json_invalid" if error.message == NOT_JSON else "value_error"
+    return {"type": kind, "loc": ["body"], "msg": error.message, "input": error.given}
