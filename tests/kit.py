@@ -8,9 +8,10 @@ from typing import Any
 
 from stepwell import values
 from stepwell.clock import FakeClock
+from stepwell.core.budgets import Budgets
 from stepwell.definitions import Kind, Plan, StepType, compile_definition
 from stepwell.engine import Engine, Limits
-from stepwell.engine.ports import ChildEnd
+from stepwell.engine.ports import ChildEnd, Overdraft
 from stepwell.errors import StepError
 from stepwell.events import Events
 from stepwell.ids import TimeOrderedIds
@@ -33,7 +34,8 @@ class Ledger:
 
 class EffectStep:
     """A step that notes itself in a ledger. Config: `value` is the output; `fail` how many attempts fail first, with
-    `status` as HTTP status (default 503, which is retried); `retryAfterMs`; `hang` waits for ever."""
+    `status` as HTTP status (default 503, which is retried); `retryAfterMs`; `hang` waits for ever; `charge` and `price`
+    are what each attempt reports and what a price list says, in millionths of a cent."""
 
     name = "effect"
     kind = Kind.EFFECT
@@ -54,6 +56,8 @@ class EffectStep:
 
     async def perform(self, program: Any, config: Json, call: Call, ports: Ports) -> Json:
         self._ledger.performed.append((call.operation_id, call.attempt, call.reveal(config)))
+        if "charge" in config:
+            call.charge(config["charge"])
         if call.attempt <= config.get("fail", 0):
             status = config.get("status", 503)
             raise StepError(
@@ -64,6 +68,8 @@ class EffectStep:
                 retry_after_ms=config.get("retryAfterMs"),
                 outcome_unknown=config.get("lost", False),
             )
+        if "price" in config:
+            call.priced(config["price"])
         return config.get("value", {"ok": True})
 
 
@@ -103,6 +109,8 @@ class World:
         """Start a process: open the file, recover, claim."""
         self.store = SqliteStore(self.path, inline=True, boundary=boundary)
         self.booted += 1
+        self.budgets = Budgets(self.store, self.clock)
+        await self.budgets.load()
         self.engine = Engine(
             self.store.runs,
             self,
@@ -170,6 +178,12 @@ class World:
         duration = (found.ended_at or 0) - (found.started_at or 0)
         return ChildEnd(found.state, found.output, found.error, duration)
 
+    def has_budgets(self, workspace: str) -> bool:
+        return self.budgets.any(workspace)
+
+    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+        return await self.budgets.overdraft(run, unwritten, needed)
+
     def define(self, *steps: Json, **fields: Json) -> str:
         """A workflow of these steps; its id."""
         document = {"name": "Test", "trigger": {"type": "api"}, "steps": list(steps), **fields}
@@ -191,6 +205,8 @@ class World:
             input=values.encode(given or {}),
             owner=None,
             max_concurrent=plan.settings.max_concurrent_runs,
+            budget=plan.settings.budget,
+            over_budget=plan.settings.over_budget,
             **fields,
         )
         return (await self.engine.start(new, plan)).run

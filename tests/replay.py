@@ -131,6 +131,9 @@ async def _replay(world: World, loaded: Loaded, plan: Plan, prefix: int, path: P
         choose_connection = world.choose_connection
         secrets = world.secrets
 
+        def has_budgets(self, workspace: str) -> bool:
+            return False
+
     engine = Engine(
         store.runs,
         Surroundings(),

@@ -62,6 +62,15 @@ class InvalidStatus(StepwellError):
     code = "INVALID_STATUS"
 
 
+class FunctionHasNoRuns(StepwellError):
+    """The workflow is a function: it is called and leaves no run."""
+
+    code = "FUNCTION_HAS_NO_RUNS"
+
+    def __init__(self) -> None:
+        super().__init__("A function has no runs; call its URL with an HTTP POST instead")
+
+
 class InvalidState(StepwellError):
     """The run's state does not allow the call."""
 
@@ -78,6 +87,10 @@ class Unauthorized(StepwellError):
     """No key, or one that is unknown, expired or revoked."""
 
     code = "UNAUTHORIZED"
+
+
+class InvalidKey(Unauthorized):
+    """A key was sent, and it is unknown, expired or revoked."""
 
 
 class Forbidden(StepwellError):
@@ -108,6 +121,12 @@ class IdempotencyConflict(StepwellError):
     """The key was used with a different request, and the workflow wants that refused."""
 
     code = "IDEMPOTENCY_CONFLICT"
+
+
+class BudgetExceeded(StepwellError):
+    """The monthly budget of the workspace or of the key is spent; nothing more is started."""
+
+    code = "BUDGET_EXCEEDED"
 
 
 class Overloaded(StepwellError):

@@ -29,6 +29,7 @@ from stepwell.core import (
     ApprovalLinks,
     Approvals,
     Authorizations,
+    Budgets,
     Connections,
     ConnectorLibrary,
     Core,
@@ -36,6 +37,7 @@ from stepwell.core import (
     EndpointSender,
     EventConnections,
     Firings,
+    Functions,
     HookSetup,
     Inbox,
     Keys,
@@ -55,6 +57,7 @@ from stepwell.core import (
     Scripts,
     Secrets,
     Signals,
+    Tasks,
     Threads,
     Triggers,
     Workflows,
@@ -165,6 +168,7 @@ class _Performing:
     sandbox: Sandbox
     engine: Engine
     runs: Runs
+    budgets: Budgets
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +198,7 @@ async def _over(
     outside.connections.ended = outside.tokens.ended = starting.triggers.disable_for_connection
     core = _core(ground, outside, performing, starting, workspace)
     await core.library.load()
+    await core.budgets.load()
     try:
         yield core, workspace
     finally:
@@ -229,7 +234,8 @@ def _performing(ground: _Ground, outside: _Outside) -> _Performing:
     links = ApprovalLinks(ground.vault, ground.public_url)
     notices = Notices(outside.outbox, outside.connections, outside.connectors, links, clock, ground.events)
     markers = Markers(ground.vault)
-    environment = RunEnvironment(plans, secrets, markers, outside.connections, links, notices)
+    budgets = Budgets(store, clock)
+    environment = RunEnvironment(plans, secrets, markers, outside.connections, links, notices, budgets)
     limits = Limits(
         settings.engine.max_active_runs,
         settings.engine.max_open_runs,
@@ -237,10 +243,11 @@ def _performing(ground: _Ground, outside: _Outside) -> _Performing:
         RESIDENT_RUNS,
     )
     sandbox = Sandbox()
-    ports = Ports(outside.http, outside.actions, outside.outbox, sandbox)
+    functions = Functions(store, plans, secrets, markers, sandbox, clock, ground.events)
+    ports = Ports(outside.http, outside.actions, outside.outbox, sandbox, functions)
     engine = Engine(store.runs, environment, ports, clock, ground.ids, ground.events, limits)
-    runs = environment.runs = Runs(store, engine, plans, ground.ids, clock, settings.limits.input_bytes)
-    return _Performing(plans, secrets, links, sandbox, engine, runs)
+    runs = environment.runs = Runs(store, engine, plans, ground.ids, clock, settings.limits.input_bytes, budgets)
+    return _Performing(plans, secrets, links, sandbox, engine, runs, budgets)
 
 
 def _starting(ground: _Ground, outside: _Outside, performing: _Performing) -> _Starting:
@@ -272,7 +279,8 @@ def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting:
     connectors, connections, engine, url = outside.connectors, outside.connections, performing.engine, ground.public_url
     authenticator = Authenticator(store.keys, clock, admin_key=ground.settings.admin.key, admin_workspace=workspace)
     authorizations = Authorizations(store, vault, connections, outside.tokens, outside.endpoint, url, clock, events)
-    workspaces = Workspaces(store, ids, workspace)
+    workspaces = Workspaces(store, ids, workspace, clock)
+    performing.runs.takes_runs = workspaces.check_takes_runs
     signals = Signals(store, engine, ids, clock)
     approvals = Approvals(store, engine, performing.links, clock)
     sender = EndpointSender(store, vault, outside.http, BODIES, clock, events)
@@ -280,7 +288,9 @@ def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting:
         workflows=Workflows(store, performing.plans, starting.triggers, clock, ids),
         secrets=performing.secrets,
         keys=Keys(store, clock, ids, authenticator),
+        budgets=performing.budgets,
         workspaces=workspaces,
+        tasks=Tasks(store, engine, clock),
         connections=connections,
         accounts=Accounts(store, vault, connectors, connections, authorizations, url, clock, ids),
         authorizations=authorizations,
@@ -289,6 +299,7 @@ def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting:
         connectors=connectors,
         library=ConnectorLibrary(store, connectors, outside.http, workspaces.check_may_create, clock, events),
         runs=performing.runs,
+        functions=performing.functions,
         signals=signals,
         approvals=approvals,
         threads=Threads(store, signals, approvals),

@@ -56,6 +56,22 @@ class WorkflowStatus(StrEnum):
     ARCHIVED = "archived"
 
 
+class TaskStatus(StrEnum):
+    """What has become of a task that waits for a worker. The last three are final."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"
+    REVIEW = "review"
+    ACCEPTED = "accepted"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """No status follows."""
+        return not TASK_TRANSITIONS[self]
+
+
 FINAL = frozenset({RunState.COMPLETED, RunState.FAILED, RunState.CANCELLED, RunState.TIMED_OUT})
 OPEN = frozenset(RunState) - FINAL
 
@@ -73,4 +89,14 @@ WORKFLOW_TRANSITIONS: dict[WorkflowStatus, frozenset[WorkflowStatus]] = {
     WorkflowStatus.ACTIVE: frozenset({WorkflowStatus.PAUSED, WorkflowStatus.ARCHIVED}),
     WorkflowStatus.PAUSED: frozenset({WorkflowStatus.ACTIVE, WorkflowStatus.ARCHIVED}),
     WorkflowStatus.ARCHIVED: frozenset(),
+}
+
+_TASK_ENDS = {TaskStatus.FAILED, TaskStatus.CANCELLED}
+TASK_TRANSITIONS: dict[TaskStatus, frozenset[TaskStatus]] = {
+    TaskStatus.OPEN: frozenset({TaskStatus.CLAIMED, *_TASK_ENDS}),
+    TaskStatus.CLAIMED: frozenset({TaskStatus.OPEN, TaskStatus.REVIEW, TaskStatus.ACCEPTED, *_TASK_ENDS}),
+    TaskStatus.REVIEW: frozenset({TaskStatus.OPEN, TaskStatus.ACCEPTED, *_TASK_ENDS}),
+    TaskStatus.ACCEPTED: frozenset(),
+    TaskStatus.FAILED: frozenset(),
+    TaskStatus.CANCELLED: frozenset(),
 }

@@ -39,8 +39,13 @@ BEYOND_SCHEMA = {
     "POST /api/v1/external-users",
     "POST /api/v1/workflow/manager/create",
     "PATCH /api/v1/workflow/manager/update/{id}",
+    "POST /api/v1/workspaces/{workspace_id}/workflows",
+    "PUT /api/v1/workspaces/{workspace_id}/workflows/{id}",
+    "POST /api/v1/workflows/{id}/nodes",
+    "PUT /api/v1/workflows/{id}/nodes/{node_id}",
 }
 ACCEPTANCE = CHECKS.get_one("positive_data_acceptance")
+REJECTION = CHECKS.get_one("negative_data_rejection")
 
 
 @described.parametrize()
@@ -71,8 +76,16 @@ def existing(api: Api) -> dict[str, str]:
 def test_every_operation_answers_as_described_for_things_that_exist(
     case: Case, api: Api, existing: dict[str, str]
 ) -> None:
-    case.path_parameters["id"] = existing[case.path.split("/")[3]]
-    checked(case, api, [ACCEPTANCE])  # what exists may be in a state that does not allow the call
+    kind = case.path.split("/")[3]
+    case.path_parameters["id"] = existing["workflows" if kind == "workspaces" else kind]
+    if kind == "workspaces":
+        case.path_parameters |= {"workspace_id": api.workspace, "id": case.path_parameters["id"][3:]}
+    elif "/nodes" in case.path:
+        case.path_parameters["id"] = existing["workflows"][3:]
+    unless = [ACCEPTANCE]  # what exists may be in a state that does not allow the call
+    if kind == "workspaces" or "/nodes" in case.path:
+        unless.append(REJECTION)  # an id that was made to be no UUID was just replaced by one
+    checked(case, api, unless)
 
 
 def checked(case: Case, api: Api, unless: list[object] | None = None) -> None:

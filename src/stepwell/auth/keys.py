@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from stepwell.auth.scopes import DIALECTS, SCOPES, granted
 from stepwell.clock import Clock
-from stepwell.errors import StoreUnavailable, Unauthorized
+from stepwell.errors import InvalidKey, StoreUnavailable, Unauthorized
 from stepwell.store import Key, Keys
 
 MAX_CACHED = 10_000
 FRESH_S = 60.0
 _SHOWN = 8
+_REFUSED = "Invalid or missing API key"
 _ADMIN_ID = "00000000-0000-7000-8000-000000000000"
 
 
@@ -70,7 +71,7 @@ class Authenticator:
             Unauthorized: no key, or one that is unknown, expired or revoked.
         """
         if not text:
-            raise _refused()
+            raise Unauthorized(_REFUSED)
         hash = hash_key(text)
         known = self._known.get(hash)
         if known is None or known.stale_at <= self._clock.monotonic():
@@ -124,5 +125,5 @@ class _Known:
     stale_at: float
 
 
-def _refused() -> Unauthorized:
-    return Unauthorized("Invalid or missing API key")
+def _refused() -> InvalidKey:
+    return InvalidKey(_REFUSED)

@@ -23,6 +23,7 @@ COMMANDS = {
     "endpoint": "stepwell.cli.endpoints:commands",
     "schedule": "stepwell.cli.schedules:commands",
     "key": "stepwell.cli.keys:commands",
+    "budget": "stepwell.cli.budgets:commands",
     "connector": "stepwell.cli.connectors:commands",
     "connection": "stepwell.cli.connections:commands",
     "vault": "stepwell.cli.vault:commands",

@@ -111,9 +111,14 @@ def pause(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = Non
 
 
 @commands.command()
-def resume(run: _RunId, url: UrlOption = DEFAULT_URL, api_key: ApiKeyOption = None) -> None:
-    """Let a paused run go on."""
-    Client(url, api_key).runs.resume(run)
+def resume(
+    run: _RunId,
+    budget: Annotated[int | None, typer.Option(min=0, help="Cents that the run may cost in all from now on.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    api_key: ApiKeyOption = None,
+) -> None:
+    """Let a paused run go on. One that asks because of its budget goes on without it, or with the one given."""
+    Client(url, api_key).runs.resume(run, budget_cents=budget)
     say(f"{run}  resumed")
 
 

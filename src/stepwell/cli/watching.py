@@ -95,15 +95,18 @@ def show_run(run: RunDetail) -> None:
     """Print a run: its steps, then what came of it."""
     status = f"[{STYLES.get(run.status, 'default')}]{run.status}[/]"
     about = f"{run.workflow_id} version {run.workflow_version}, {run.trigger_type}, attempt {run.attempt}"
+    if run.cost_cents or run.budget_cents is not None:
+        about += f", {run.cost_cents} cents" + (f" of {run.budget_cents}" if run.budget_cents is not None else "")
     out.print(f"{run.id}  {status}{_took(run.duration_ms)}  [dim]{about}[/]", highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("Step", "Status", "Took", "Tries", "Result"):
+    for heading in ("Step", "Status", "Took", "Tries", "Cents", "Result"):
         table.add_column(heading, overflow="fold")
     for step in run.step_results:
         reused = " (reused)" if step.reused is True else ""
         status = f"[{STYLES.get(step.status, 'default')}]{step.status}[/]{reused}"
+        cents = str(step.cost_cents) if step.cost_cents else ""
         table.add_row(
-            escape(step.place), status, _took(step.duration_ms).strip(), str(step.attempt), _result(step, None)
+            escape(step.place), status, _took(step.duration_ms).strip(), str(step.attempt), cents, _result(step, None)
         )
     if run.step_results:
         out.print(table)

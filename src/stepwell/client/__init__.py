@@ -7,6 +7,7 @@ for event in client.runs.stream(started.run_id):
 """
 
 from stepwell.client.approvals import Approvals
+from stepwell.client.budgets import Budgets
 from stepwell.client.client import Client
 from stepwell.client.connections import Connections
 from stepwell.client.connectors import Action, Connector, ConnectorDetail, Connectors, CredentialField, SkippedOperation
@@ -17,6 +18,7 @@ from stepwell.client.keys import Keys
 from stepwell.client.records import (
     Approval,
     Authorization,
+    Budget,
     Connection,
     Failure,
     Firing,
@@ -53,6 +55,8 @@ __all__ = [
     "Approval",
     "Approvals",
     "Authorization",
+    "Budget",
+    "Budgets",
     "Client",
     "ClientError",
     "Connection",

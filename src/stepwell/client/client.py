@@ -1,6 +1,7 @@
 """The client: one server, one key, and what can be asked of it."""
 
 from stepwell.client.approvals import Approvals
+from stepwell.client.budgets import Budgets
 from stepwell.client.connections import Connections
 from stepwell.client.connectors import Connectors
 from stepwell.client.deliveries import Deliveries
@@ -23,6 +24,7 @@ class Client:
         self.ready = transport.ready
         self.workflows = Workflows(transport)
         self.runs = Runs(transport)
+        self.budgets = Budgets(transport)
         self.schedules = Schedules(transport)
         self.approvals = Approvals(transport)
         self.keys = Keys(transport)

@@ -80,6 +80,7 @@ class Run(Record, frozen=True):
     duration_ms: int | None
     error: Failure | None
     created_at: str
+    cost_cents: int | float = 0
 
 
 class StepResult(Record, frozen=True):
@@ -97,6 +98,7 @@ class StepResult(Record, frozen=True):
     path: str | UnsetType = UNSET
     reused: bool | UnsetType = UNSET
     attempts: list[Mapping[str, Any]] | UnsetType = UNSET
+    cost_cents: int | float = 0
 
     @property
     def place(self) -> str:
@@ -104,7 +106,7 @@ class StepResult(Record, frozen=True):
         return self.step_id if self.path is UNSET else self.path
 
 
-class RunDetail(Run, frozen=True):
+class RunDetail(Run, frozen=True, kw_only=True):
     """A run with its steps."""
 
     input: Any
@@ -117,6 +119,7 @@ class RunDetail(Run, frozen=True):
     suspend_reason: str | None
     attempt: int
     waiting_for: str | None = None
+    budget_cents: int | float | None = None
 
 
 class RunLogs(Record, frozen=True):
@@ -239,6 +242,16 @@ class NewKey(Key, frozen=True):
 
     def __repr__(self) -> str:
         return f"NewKey(id={self.id!r}, prefix={self.prefix!r})"
+
+
+class Budget(Record, frozen=True):
+    """What may be spent in a calendar month (UTC), and what was spent in the current one. `over_budget` is stop or
+    ask."""
+
+    amount_cents: int | float
+    over_budget: str
+    month: str
+    spent_cents: int | float
 
 
 class Connection(Record, frozen=True):

@@ -89,9 +89,9 @@ class Runs:
         """Let the steps in flight end and start no other."""
         self._call("POST", _path(run, "/pause"))
 
-    def resume(self, run: str) -> None:
-        """Let a paused run go on."""
-        self._call("POST", _path(run, "/resume"))
+    def resume(self, run: str, *, budget_cents: int | None = None) -> None:
+        """Let a paused run go on. One that asked because of its budget goes on without it, or with the one given."""
+        self._call("POST", _path(run, "/resume"), None if budget_cents is None else {"budgetCents": budget_cents})
 
     def send_event(self, run: str, type: str, payload: Any = None) -> str:
         """Send an event to a run; its id. It is stored when this returns, and taken by the step that waits for it."""

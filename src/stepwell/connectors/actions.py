@@ -16,6 +16,7 @@ from stepwell.connectors.mail import MailServer, SmtpMail
 from stepwell.connectors.message import read_mail
 from stepwell.connectors.parameters import accept
 from stepwell.connectors.postgres import Database, Postgres
+from stepwell.connectors.prices import price_of
 from stepwell.connectors.shape import encoded, flatten, text_of
 from stepwell.definitions import ActionSpec
 from stepwell.errors import StepError
@@ -118,6 +119,8 @@ class ConnectorActions:
                 output = await self._run_sql(compiled.name, scope["params"], connection, call)
             else:
                 output = await _Exchange(self._http, self._clock, connector, compiled, connection, call).run(scope)
+            if connection.mode != SIMULATOR:  # what is made up costs nothing
+                call.priced(price_of(compiled, output))
         except StepError as error:
             error.message, error.details = mask(error.message), map_strings(error.details, mask)
             raise

@@ -43,7 +43,10 @@ class Connectors:
         provider, _, short = name.partition(".")
         connector = self._loaded.get(provider)
         action = connector.actions.get(short) if connector else None
-        return ActionSpec(name, provider, tuple(action.params.get("required", ())), action.params) if action else None
+        if action is None:
+            return None
+        required = tuple(action.params.get("required", ()))
+        return ActionSpec(name, provider, required, action.params, action.price, action.usage is not None)
 
     def connectors(self) -> tuple[str, ...]:
         """The names of all connectors."""

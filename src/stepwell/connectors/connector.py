@@ -9,6 +9,7 @@ import jsonschema_rs
 import msgspec
 import yaml
 
+from stepwell import cost
 from stepwell.connectors.events import BadEvent, Event, compile_events
 from stepwell.connectors.manifest import (
     Auth,
@@ -16,6 +17,7 @@ from stepwell.connectors.manifest import (
     Encoding,
     Manifest,
     NoAuth,
+    Usage,
     WrittenAction,
     WrittenFailure,
     WrittenRequest,
@@ -79,6 +81,8 @@ class Action:
     requests: tuple[Request, ...]
     output: Shape | None
     simulate: tuple[Simulation, ...]
+    price: int | None = None  # of one call, in millionths of a cent
+    usage: Usage | None = None  # how one is priced by its output
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +135,7 @@ class _WhenUsed(Mapping[str, Action]):
     def __getitem__(self, name: str) -> Action:
         found = self._compiled.get(name)
         if found is None:
-            written = self._manifest.actions[name]
-            found = self._compiled[name] = _compile_action(name, written, self._manifest.encoding)
+            found = self._compiled[name] = _compile_action(name, self._manifest)
         return found
 
     def __contains__(self, name: object) -> bool:
@@ -218,7 +221,10 @@ def auth_fields(auth: Auth) -> list[str]:
     return [auth.field]
 
 
-def _compile_action(name: str, written: WrittenAction, encoding: Encoding) -> Action:
+def _compile_action(name: str, manifest: Manifest) -> Action:
+    written, encoding = manifest.actions[name], manifest.encoding
+    if written.usage is not None and written.usage not in manifest.usages:
+        raise BadManifest(f"actions.{name}.usage names {written.usage}, which is not in usages")
     try:
         validator = jsonschema_rs.Draft202012Validator(
             written.params,
@@ -235,7 +241,18 @@ def _compile_action(name: str, written: WrittenAction, encoding: Encoding) -> Ac
         tuple(_compile_request(request, encoding) for request in written.requests),
         None if written.output is msgspec.UNSET else compile_shape(written.output),
         tuple(_compile_simulation(case) for case in written.simulate),
+        _price(name, written),
+        None if written.usage is None else manifest.usages[written.usage],
     )
+
+
+def _price(name: str, written: WrittenAction) -> int | None:
+    if written.price is None:
+        return None
+    price = cost.parse(written.price)
+    if price is None:
+        raise BadManifest(f"actions.{name}.price is no number of cents with at most {cost.DECIMALS} decimals")
+    return price
 
 
 def _compile_simulation(written: WrittenSimulation) -> Simulation:

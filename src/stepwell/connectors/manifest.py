@@ -141,6 +141,20 @@ class WrittenAction(Written, frozen=True):
     requests: tuple[WrittenRequest, ...] = ()
     output: Json | msgspec.UnsetType = msgspec.UNSET
     description: str | None = None
+    price: float | None = None  # of one call, in cents
+    usage: str | None = None  # the entry of the manifest's `usages` by which calls are priced
+
+
+class Usage(Written, frozen=True):
+    """What a call of a model costs, as far as its answer tells. `model`, `input` and `output` are where the name of it
+    and the numbers of tokens stand in the output; `models` are cents per million tokens of input and of output. A name
+    with the date or number of a version behind it (`-2024-07-18`) is priced as without it. A model that is not listed
+    costs nothing."""
+
+    model: str
+    input: str
+    output: str
+    models: dict[str, tuple[float, float]]
 
 
 class WrittenFailure(Written, frozen=True):
@@ -173,6 +187,7 @@ class Manifest(Written, frozen=True):
     failure: WrittenFailure | None = None
     description: str | None = None
     triggers: dict[str, Json] = {}
+    usages: dict[str, Usage] = {}
 
     @property
     def auths(self) -> tuple[Auth, ...]:

@@ -3,6 +3,7 @@
 from stepwell.core.accounts import Accounts, Link, LinkPage
 from stepwell.core.answering import SenderAnswer, sender_answer
 from stepwell.core.approvals import ApprovalLinks, Approvals, Decision
+from stepwell.core.budgets import Budgets, MonthlyBudget
 from stepwell.core.connecting import ConnectionChanges, ConnectionFields
 from stepwell.core.connections import STATUSES, Connections
 from stepwell.core.connectors import ConnectorDetail, ConnectorDraft, ConnectorLibrary
@@ -12,6 +13,7 @@ from stepwell.core.endpoints import EndpointChanges, EndpointFields, Endpoints
 from stepwell.core.environment import RunEnvironment
 from stepwell.core.event_connections import EventConnections
 from stepwell.core.firing import Fire, Firings, run_input
+from stepwell.core.functions import FunctionAnswer, FunctionBusy, FunctionLine, Functions, FunctionStats
 from stepwell.core.hook_setup import HookSetup
 from stepwell.core.inbound import InboundRequest
 from stepwell.core.inbox import Inbox, Received
@@ -35,6 +37,7 @@ from stepwell.core.secrets import SecretName, Secrets
 from stepwell.core.selection import DEFAULT_USER
 from stepwell.core.setup import ensure_first_workspace
 from stepwell.core.signals import Signals
+from stepwell.core.tasks import Claimed, Tasks
 from stepwell.core.threads import Reply, Threads
 from stepwell.core.tokens import AccessTokens
 from stepwell.core.triggers import Triggers, Wanted
@@ -43,6 +46,8 @@ from stepwell.core.workflows import VersionDetail, WorkflowDetail, Workflows
 from stepwell.core.workspaces import Workspaces
 
 __all__ = [
+    "Budgets",
+    "MonthlyBudget",
     "Rotation",
     "VaultStatus",
     "Address",
@@ -67,6 +72,8 @@ __all__ = [
     "Draft",
     "Reply",
     "Scripts",
+    "Claimed",
+    "Tasks",
     "Threads",
     "STATUSES",
     "ApprovalLinks",
@@ -89,6 +96,11 @@ __all__ = [
     "Failure",
     "Fire",
     "Firings",
+    "FunctionAnswer",
+    "FunctionBusy",
+    "FunctionLine",
+    "FunctionStats",
+    "Functions",
     "Keys",
     "LoopLag",
     "Notices",

@@ -8,10 +8,12 @@ from stepwell.clock import Clock
 from stepwell.connectors import Connectors
 from stepwell.core.accounts import Accounts
 from stepwell.core.approvals import Approvals
+from stepwell.core.budgets import Budgets
 from stepwell.core.connections import Connections
 from stepwell.core.connectors import ConnectorLibrary
 from stepwell.core.endpoints import Endpoints
 from stepwell.core.firing import Firings
+from stepwell.core.functions import Functions
 from stepwell.core.hook_setup import HookSetup
 from stepwell.core.inbox import Inbox
 from stepwell.core.keys import Keys
@@ -25,6 +27,7 @@ from stepwell.core.schedules import Schedules
 from stepwell.core.scripts import Scripts
 from stepwell.core.secrets import Secrets
 from stepwell.core.signals import Signals
+from stepwell.core.tasks import Tasks
 from stepwell.core.threads import Threads
 from stepwell.core.triggers import Triggers
 from stepwell.core.workflows import Workflows
@@ -62,7 +65,9 @@ class Core:
     workflows: Workflows
     secrets: Secrets
     keys: Keys
+    budgets: Budgets
     workspaces: Workspaces
+    tasks: Tasks
     connections: Connections
     accounts: Accounts
     authorizations: Authorizations
@@ -71,6 +76,7 @@ class Core:
     connectors: Connectors
     library: ConnectorLibrary
     runs: Runs
+    functions: Functions
     signals: Signals
     approvals: Approvals
     threads: Threads

@@ -2,13 +2,14 @@
 
 from stepwell.auth import CannotOpen, Markers
 from stepwell.core.approvals import ApprovalLinks
+from stepwell.core.budgets import Budgets
 from stepwell.core.connections import Connections
 from stepwell.core.notices import Notices
 from stepwell.core.plans import Plans
 from stepwell.core.runs import Runs, StartRequest
 from stepwell.core.secrets import Secrets
 from stepwell.definitions import Plan
-from stepwell.engine.ports import ChildEnd, NoSecrets, SecretBox
+from stepwell.engine.ports import ChildEnd, NoSecrets, Overdraft, SecretBox
 from stepwell.errors import StepError, StepwellError, StoreUnavailable, ValidationFailed
 from stepwell.steps import ApprovalWish, ChildWish, ChosenConnection, ConnectionNeed
 from stepwell.store import Approval, Run
@@ -27,6 +28,7 @@ class RunEnvironment:
         connections: Connections,
         links: ApprovalLinks,
         notices: Notices,
+        budgets: Budgets | None = None,
     ) -> None:
         self._plans = plans
         self._secrets = secrets
@@ -34,6 +36,7 @@ class RunEnvironment:
         self._connections = connections
         self._links = links
         self._notices = notices
+        self._budgets = budgets
         self.runs: Runs | None = None  # set once there are runs: they need the engine, which needs this
 
     async def plan(self, workspace: str, workflow: str, version: int) -> Plan:
@@ -83,6 +86,7 @@ class RunEnvironment:
             awaited=wish.wait,
             end_user=parent.end_user,
             mock=parent.mock,
+            key=parent.key,
         )
         try:
             started = await self.runs.start(parent.workspace, request)
@@ -98,6 +102,14 @@ class RunEnvironment:
     async def child_end(self, workspace: str, run: str) -> ChildEnd | None:
         """See engine.Environment."""
         return None if self.runs is None else await self.runs.end_of(workspace, run)
+
+    def has_budgets(self, workspace: str) -> bool:
+        """See engine.Environment."""
+        return self._budgets is not None and self._budgets.any(workspace)
+
+    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+        """See engine.Environment."""
+        return None if self._budgets is None else await self._budgets.overdraft(run, unwritten, needed)
 
 
 def _child_refused(why: str) -> StepError:

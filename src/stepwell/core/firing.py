@@ -4,7 +4,7 @@ import msgspec
 
 from stepwell.clock import Clock, iso
 from stepwell.core.runs import Runs, StartRequest
-from stepwell.errors import InvalidStatus, NotFound, PayloadTooLarge, StepwellError, ValidationFailed
+from stepwell.errors import BudgetExceeded, InvalidStatus, NotFound, PayloadTooLarge, StepwellError, ValidationFailed
 from stepwell.ids import Ids
 from stepwell.states import WorkflowStatus
 from stepwell.store import Firing, Store, Trigger
@@ -71,7 +71,7 @@ class Firings:
         )
         try:
             started = await self._runs.start(trigger.workspace, request)
-        except (InvalidStatus, NotFound) as error:
+        except (BudgetExceeded, InvalidStatus, NotFound) as error:
             return await self._refused(firing, "skipped", error.message, began)
         except (ValidationFailed, PayloadTooLarge) as error:
             return await self._refused(firing, "failed", _words(error), began)

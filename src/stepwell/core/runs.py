@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Literal
 
 import msgspec
 
 from stepwell import values
 from stepwell.clock import Clock
+from stepwell.core.budgets import Budgets
 from stepwell.core.plans import Plans
 from stepwell.core.previews import Preview, preview
 from stepwell.core.views import RunView, StepView, run_view, step_started_view, step_view
@@ -17,6 +18,7 @@ from stepwell.engine import Engine, carried, restart
 from stepwell.engine.ports import ChildEnd
 from stepwell.errors import (
     Fault,
+    FunctionHasNoRuns,
     IdempotencyConflict,
     InvalidState,
     InvalidStatus,
@@ -33,7 +35,8 @@ from stepwell.values import Json
 
 Version = int | Literal["latest"] | None
 
-_ENDED_BETWEEN_STEPS = ("TIMEOUT", "SECRET_MISSING", "INTERRUPTED")  # codes of runs that no step need have stopped
+# Codes of runs that no step need have stopped.
+_ENDED_BETWEEN_STEPS = ("TIMEOUT", "SECRET_MISSING", "INTERRUPTED", "BUDGET_EXCEEDED")
 
 
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +55,7 @@ class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
     arrival: tuple[str, str] | None = None  # see NewRun
     queued: bool = False  # behind the open runs of its kind
     end_user: str | None = None
+    key: str | None = None  # id of the key that asks for it; its budget counts too
     chain: str | None = None
     mock: bool = False
     paused_too: bool = False  # a paused workflow starts it as well
@@ -90,7 +94,16 @@ class StreamEvent(msgspec.Struct, frozen=True):
 class Runs:
     """What can be asked of runs. Every method takes the caller's workspace first."""
 
-    def __init__(self, store: Store, engine: Engine, plans: Plans, ids: Ids, clock: Clock, input_bytes: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        plans: Plans,
+        ids: Ids,
+        clock: Clock,
+        input_bytes: int,
+        budgets: Budgets | None = None,
+    ) -> None:
         """`input_bytes` bounds the input of a run, as JSON text."""
         self._store = store
         self._engine = engine
@@ -98,12 +111,14 @@ class Runs:
         self._ids = ids
         self._clock = clock
         self._input_bytes = input_bytes
+        self._budgets = budgets
+        self.takes_runs: Callable[[str], Awaitable[None]] | None = None  # raises if a workspace starts none
 
     async def start(self, workspace: str, request: StartRequest) -> StartedRun:
         """Start a run; it is on disk when this returns.
 
         Raises:
-            NotFound, InvalidStatus, ValidationFailed, PayloadTooLarge, IdempotencyConflict, Overloaded.
+            NotFound, InvalidStatus, ValidationFailed, PayloadTooLarge, IdempotencyConflict, BudgetExceeded, Overloaded.
         """
         workflow = await self._workflow(workspace, request.workflow)
         digest = b""
@@ -119,7 +134,13 @@ class Runs:
         ):
             raise InvalidStatus(f"Workflow must be active to run. Current status: {workflow.status}")
         self._engine.admit()
+        if self.takes_runs is not None:
+            await self.takes_runs(workspace)
+        if self._budgets is not None:
+            await self._budgets.check_start(workspace, request.key)
         plan = await self._plans.get(workspace, workflow.id, workflow.version)
+        if plan.inline is not None:
+            raise FunctionHasNoRuns
         connection = None
         if request.connection is not None:
             connection = await self._connection(workspace, request.connection)
@@ -147,6 +168,9 @@ class Runs:
                 end_user=request.end_user,
                 chain=request.chain,
                 mock=request.mock,
+                budget=plan.settings.budget,
+                over_budget=plan.settings.over_budget,
+                key=request.key,
             ),
             plan,
         )
@@ -357,6 +381,8 @@ class Runs:
         self, loaded: Loaded, version: int, plan: Plan, start: str | None, given: bytes, *, same_operations: bool
     ) -> Restarted:
         run = loaded.run
+        if self._budgets is not None:
+            await self._budgets.check_start(run.workspace, run.key)
         earlier = carried.decode(run.carried)
         kept = restart.keep(plan, loaded.records, start, earlier, same_operations=same_operations)
         new = NewRun(
@@ -376,6 +402,9 @@ class Runs:
             end_user=run.end_user,
             chain=run.chain or run.id,
             mock=run.mock,
+            budget=plan.settings.budget,
+            over_budget=plan.settings.over_budget,
+            key=run.key,
             max_concurrent=plan.settings.max_concurrent_runs,
             records=kept.records,
             carried=carried.encode(kept.carried),

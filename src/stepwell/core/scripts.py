@@ -17,9 +17,22 @@ const Plain = (function () {}).constructor, Later = (async function () {}).const
 const wrong = (make) => {
   try { make(); return null; } catch (error) { return String(error); }
 };
-return input.map(({code, names, expression}) => {
-  const within = (open, close) => wrong(() => new Plain(...names, `return ${open}\\n${code}\\n${close};`));
-  return expression ? within('(', ')') || within('[', ']') : wrong(() => new Later(...names, code));
+const line = (code, told, parse) => {  // the first line with which the fault is there
+  const lines = code.split('\\n');
+  let low = 1, high = lines.length;
+  if (/end of input/.test(told)) return high;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (parse(lines.slice(0, middle).join('\\n')) === told) high = middle; else low = middle + 1;
+  }
+  return low;
+};
+return input.map(({code, names, expression, located}) => {
+  const within = (open, close) => (part) => wrong(() => new Plain(...names, `return ${open}\\n${part}\\n${close};`));
+  const body = (part) => wrong(() => new Later(...names, part));
+  const parse = expression ? (part) => within('(', ')')(part) || within('[', ']')(part) : body;
+  const told = parse(code);
+  return told && located ? `${told} (line ${line(code, told, expression ? within('(', '') : body)})` : told;
 });
 """
 
@@ -30,6 +43,7 @@ class Draft(msgspec.Struct, frozen=True):
     code: str
     names: tuple[str, ...]
     expression: bool = False
+    located: bool = False  # the line is told with the fault
 
 
 class Scripts:
@@ -43,7 +57,10 @@ class Scripts:
         of brackets, so that it cannot close the one it will stand in."""
         if not drafts:
             return []
-        given: Json = [{"code": each.code, "names": each.names, "expression": each.expression} for each in drafts]
+        given: Json = [
+            {"code": each.code, "names": each.names, "expression": each.expression, "located": each.located}
+            for each in drafts
+        ]
         script = Script("javascript", _CHECK, given, TIMEOUT_MS)
         try:
             told = await self._code.run(workspace, script, lambda line: None)

@@ -8,7 +8,7 @@ from stepwell import values
 from stepwell.auth import mask_encoded
 from stepwell.core.waiting import waiting_for
 from stepwell.states import RecordStatus, RunState
-from stepwell.store import Loaded, Record, Run
+from stepwell.store import Loaded, Record, Run, Task
 from stepwell.values import Json
 
 Raw = msgspec.Raw
@@ -55,6 +55,7 @@ class StepView(msgspec.Struct, frozen=True, kw_only=True):
     logs: tuple[str, ...]
     started_seq: int
     ended_seq: int | None
+    cost: int = 0  # of all attempts, in millionths of a cent
 
 
 class RunView(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +67,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None
     steps: tuple[StepView, ...]
     waiting_for: str | None = None  # why an open run does not go on, in a sentence
+    tasks: tuple[Task, ...] = ()  # work that its steps have handed out
 
 
 def run_view(loaded: Loaded) -> RunView:
@@ -78,6 +80,7 @@ def run_view(loaded: Loaded) -> RunView:
         error=failure(run.error),
         steps=tuple(map(step_view, loaded.records)),
         waiting_for=waiting_for(loaded),
+        tasks=loaded.tasks,
     )
 
 
@@ -99,6 +102,7 @@ def step_view(record: Record) -> StepView:
         logs=_logs(record),
         started_seq=record.started_seq,
         ended_seq=record.ended_seq,
+        cost=record.cost,
     )
 
 

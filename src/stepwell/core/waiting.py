@@ -25,7 +25,7 @@ def waiting_for(loaded: Loaded) -> str | None:
     if run.state.final:
         return None
     if run.state is RunState.PAUSED:
-        return PAUSED
+        return PAUSED if run.held is None else f"{PAUSED}: {values.decode(run.held)['message']}"
     if run.blocked is not None:
         return BLOCKED
     reasons = sorted(_reasons(loaded), key=lambda reason: reason[0])
@@ -60,6 +60,8 @@ def _reason(record: Record, due: Due, approvals: Mapping[str, Approval]) -> tupl
     if (at := due(path, "wait")) is not None:
         return 4, f"waits until {iso(at)}"
     data: Json = values.decode(mask_encoded(record.data or b"{}"))
+    if "task" in data:
+        return 0, "waits for a worker to do its task, and for the delivery to be accepted"
     if "event" in data:
         return 1, f"waits for an event of type {data['event'][:200]}{_until(due(path, 'event'))}"
     if "child" in data:

@@ -132,6 +132,23 @@ class Workflows:
 
         return await self._edit(workspace, reference, changed, created_by)
 
+    async def revise(
+        self,
+        workspace: str,
+        reference: str,
+        change: Callable[[Document], Document],
+        created_by: str,
+        *,
+        archived: bool = False,
+    ) -> WorkflowDetail:
+        """Make another definition of what it is, source included; `change` is asked again if somebody else wrote
+        meanwhile, and may raise. One that is put away is only changed with `archived`.
+
+        Raises:
+            InvalidStatus, ValidationFailed, AlreadyExists: as `update` does.
+        """
+        return await self._edit(workspace, reference, change, created_by, archived=archived)
+
     async def set_canvas(
         self, workspace: str, reference: str, canvas: Json, steps: Json | msgspec.UnsetType, created_by: str
     ) -> WorkflowDetail:
@@ -237,12 +254,13 @@ class Workflows:
         created_by: str,
         *,
         always: bool = False,
+        archived: bool = False,
     ) -> WorkflowDetail:
         """Read, change and write; again if somebody else wrote meanwhile. Without a change nothing is written, unless
         `always`."""
         while True:
             stored = await self.row(workspace, reference)
-            if stored.status not in _EDITABLE:
+            if stored.status not in _EDITABLE and not archived:
                 raise _wrong_status("edited", _EDITABLE, stored)
             current = await self._version(stored, stored.version)
             before_edit = decode(current.document)

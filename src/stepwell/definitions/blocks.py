@@ -35,6 +35,8 @@ class Draft:
     timeout_ms: int | None
     idempotent: bool
     needs: tuple[str, ...] | None
+    requires: tuple[tuple[Path, str], ...] = ()
+    cost: int | None = None
     holds: bool = False  # its lists are a container's, not branches
     iterates: bool = False
     names: tuple[str, ...] = ()  # root names inside
@@ -189,6 +191,8 @@ class Layout:
             branches=self._branches(draft.id, steps, below) if draft.ways and not draft.holds else None,
             bodies=self._bodies(draft, steps) if draft.holds else (),
             iterates=draft.iterates,
+            requires=draft.requires,
+            cost=draft.cost,
         )
 
     def _bodies(self, draft: Draft, steps: dict[str, Step]) -> tuple[Body, ...]:

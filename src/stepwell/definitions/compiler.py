@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
+from stepwell import cost
 from stepwell.definitions.blocks import Draft, Layout, Member
 from stepwell.definitions.document import DOCUMENT, STEP, unknown_fields
 from stepwell.definitions.inputs import InputSchema
@@ -86,6 +87,7 @@ class _Compiler:
         layout = Layout(self._drafts, root, self._ids, self.findings, self._bounds.nesting)
         variables = fitting.get("variables", {})
         self.findings.check_references(self._ids, variables, layout.names_at)
+        self._check_inline(fitting)
         self.refuse(document)
         block, steps = layout.build()
         return Plan(
@@ -101,6 +103,7 @@ class _Compiler:
             settings=_settings(fitting.get("settings", {})),
             secrets=frozenset(self.findings.secrets),
             trigger_secrets=frozenset(self._trigger_secrets),
+            inline=_inline(fitting),
             warnings=tuple(f"Unknown field: {Fault(path, '').field}" for path in self.findings.unknown),
         )
 
@@ -143,6 +146,18 @@ class _Compiler:
         for path, name, _, _ in self.findings.references[seen:]:
             if name[0] != "secrets":
                 self.findings.fault(path, "Only secrets.<NAME> may stand here")
+
+    def _check_inline(self, fitting: dict[str, Json]) -> None:
+        inline = _inline(fitting)
+        if inline is None:
+            return
+        steps = fitting.get("steps", [])
+        only = steps[0] if len(steps) == 1 and isinstance(steps[0], dict) else {}
+        if only.get("type") != "code" or (only.get("config") or {}).get("language", "javascript") != "javascript":
+            self.findings.fault(("steps",), "A function has exactly one step, of type code, in JavaScript")
+        auth = inline.get("auth") or {}
+        if auth.get("type") == "secret" and not auth.get("secretName"):
+            self.findings.fault(("inline", "auth", "secretName"), "Required")
 
     def _output(self, fitting: dict[str, Json]) -> Template | None:
         return self.findings.template(fitting["output"], ("output",)) if "output" in fitting else None
@@ -222,6 +237,9 @@ class _Compiler:
         raw, path = source.raw, source.path
         program = step_type.compile(source)
         handling = raw.get("errorHandling", {})
+        declared = cost.parse(raw["costCents"]) if "costCents" in raw else None
+        if "costCents" in raw and declared is None:
+            self.findings.fault((*path, "costCents"), f"Takes at most {cost.DECIMALS} decimals")
         timeout_ms = raw.get("timeoutMs", source.timeout_ms or step_type.default_timeout_ms)
         return Draft(
             id=source.id,
@@ -236,6 +254,8 @@ class _Compiler:
             timeout_ms=None if timeout_ms is None else int(timeout_ms),
             idempotent=raw.get("idempotent", True),
             needs=tuple(raw["needs"]) if "needs" in raw else None,
+            requires=tuple(_required(each) for each in raw.get("requires", ())),
+            cost=declared,
             holds=source.holds,
             iterates=source.iterates,
             names=source.names,
@@ -256,16 +276,30 @@ def _retry(given: Json, handling: dict[str, Json], of_type: RetryPolicy | None) 
         max_delay_ms=int(given.get("maxDelayMs", 30_000)),
         multiplier=float(given.get("backoffMultiplier", 2)),
         jitter=given.get("jitter", False),
+        any_error=given.get("retryOn") == "any",
     )
+
+
+def _required(written: dict[str, Json]) -> tuple[Path, str]:
+    path = tuple(written["path"])
+    return path, written.get("as") or ".".join(map(str, path))
 
 
 def _settings(settings: dict[str, Json]) -> RunSettings:
     timeout_ms, most = settings.get("timeoutMs"), settings.get("maxConcurrentRuns")
+    budget = settings.get("budgetCents")
     return RunSettings(
         timeout_ms=None if timeout_ms is None else int(timeout_ms),
         max_concurrent_runs=None if most is None else int(most),
         reject_idempotency_conflict=settings.get("idempotencyConflict") == "reject",
+        budget=None if budget is None else cost.of_cents(int(budget)),
+        over_budget=settings.get("overBudget", "stop"),
     )
+
+
+def _inline(fitting: dict[str, Json]) -> Json:
+    inline = fitting.get("inline")
+    return {} if inline is True else inline if isinstance(inline, dict) else None
 
 
 def _schema(fitting: dict[str, Json], name: str) -> InputSchema | None:

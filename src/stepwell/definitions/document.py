@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from stepwell.cost import LARGEST_CENTS
 from stepwell.definitions.plan import Catalogue, StepType
 from stepwell.values import Json, Path
 
@@ -28,6 +29,11 @@ RETRY: Json = {
         "maxDelayMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS, "default": 30000},
         "backoffMultiplier": {"type": "number", "minimum": 1, "maximum": 100, "default": 2},
         "jitter": {"type": "boolean", "default": False, "description": "Wait a uniform random part of the delay."},
+        "retryOn": {
+            "enum": ["transient", "any"],
+            "default": "transient",
+            "description": "Which errors: those that may pass, or every one.",
+        },
     },
 }
 
@@ -63,6 +69,30 @@ STEP: Json = {
             "description": "Steps of the same block that must be final first; turns the block into a graph.",
         },
         "when": {"type": ["string", "object"], "description": "A condition; the step is skipped if it is false."},
+        "requires": {
+            "type": "array",
+            "maxItems": 1000,
+            "description": "Values that must be there when the step begins, or it fails.",
+            "items": {
+                "type": "object",
+                "required": ["path"],
+                "properties": {
+                    "path": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {"type": ["string", "integer"]},
+                        "description": "Where the value stands, such as ['input', 'amount'].",
+                    },
+                    "as": {"type": "string", "maxLength": 500, "description": "How the error calls it."},
+                },
+            },
+        },
+        "costCents": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": LARGEST_CENTS,
+            "description": "What an attempt that succeeds costs, in cents, unless it reports something else.",
+        },
         "idempotent": {
             "type": "boolean",
             "default": True,
@@ -94,6 +124,45 @@ SETTINGS: Json = {
             "description": "Runs at the same time; further ones stay pending.",
         },
         "idempotencyConflict": {"enum": ["return", "reject"], "default": "return"},
+        "budgetCents": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": LARGEST_CENTS,
+            "description": "What each run may cost, in cents; fixed at its start.",
+        },
+        "overBudget": {
+            "enum": ["stop", "ask"],
+            "default": "stop",
+            "description": "What happens before a step for which the budget does not suffice: the run ends, or it is "
+            "paused and somebody decides.",
+        },
+    },
+}
+
+INLINE: Json = {
+    "type": ["boolean", "object"],
+    "description": "Makes the workflow a function: its one code step is called over HTTP, in memory, and has no runs.",
+    "properties": {
+        "auth": {
+            "type": "object",
+            "description": "What callers must show: a key of the workspace, or a secret of the workflow in a header.",
+            "required": ["type"],
+            "properties": {
+                "type": {"enum": ["key", "secret"]},
+                "header": {"type": "string", "default": "x-function-secret"},
+                "secretName": {"type": "string"},
+            },
+        },
+        "secrets": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Names of the workflow's secrets that the code sees in `input.env`.",
+        },
+        "triggerCode": {
+            "type": "boolean",
+            "default": False,
+            "description": "The code gets requests of every method and returns {status, headers, body}.",
+        },
     },
 }
 
@@ -111,6 +180,7 @@ DOCUMENT: Json = {
         "steps": {"type": "array", "description": "Run in order, or by `needs`."},
         "output": {"type": "object", "description": "Templates that make the run's output."},
         "settings": SETTINGS,
+        "inline": INLINE,
         "canvasState": {"description": "Stored for editors as sent."},
         "source": {
             "type": "object",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from stepwell.definitions.inputs import InputSchema
 from stepwell.errors import Fault
@@ -20,6 +20,7 @@ class Kind(StrEnum):
     WAIT = "wait"  # ends at a time; the run leaves memory meanwhile
     EVENT = "event"  # ends when an event reaches the run
     APPROVAL = "approval"  # ends when somebody decides
+    TASK = "task"  # ends when a worker outside has done it
     CHILD = "child"  # ends when a run that it starts ends
     CONTAINER = "container"  # holds blocks
     END = "end"  # completes the run, or the arm it stands in
@@ -43,6 +44,7 @@ class RetryPolicy:
     max_delay_ms: int = 30_000
     multiplier: float = 2.0
     jitter: bool = False
+    any_error: bool = False  # what no repetition is known to help against is repeated as well
 
     def delay_ms(self, failed_attempts: int, random: Callable[[], float]) -> int:
         """The delay after the n-th failed attempt, before `Retry-After` is looked at."""
@@ -93,9 +95,11 @@ class Step:
     timeout_ms: int | None = None
     idempotent: bool = True
     needs: tuple[str, ...] | None = None
+    requires: tuple[tuple[Path, str], ...] = ()  # what must be there when it begins, and how the error calls it
     branches: Branches | None = None
     bodies: tuple[Body, ...] = ()
     iterates: bool = False  # its body runs once for each of many turns, whose paths are numbered
+    cost: int | None = None  # of one attempt that succeeds, as the definition declares it, in millionths of a cent
 
     def inside(self, path: str, turn: int = 0) -> str:
         """What the paths of the steps inside this container begin with, the container's own path being given."""
@@ -117,6 +121,8 @@ class RunSettings:
     timeout_ms: int | None = None
     max_concurrent_runs: int | None = None
     reject_idempotency_conflict: bool = False
+    budget: int | None = None  # of each run, in millionths of a cent
+    over_budget: Literal["stop", "ask"] = "stop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,7 @@ class Plan:
     settings: RunSettings = RunSettings()
     secrets: frozenset[str] = frozenset()  # names of the secrets the steps use
     trigger_secrets: frozenset[str] = frozenset()  # and of those the trigger verifies with; no run sees them
+    inline: Json = None  # of a function: what its calls need; None of a workflow that has runs
     warnings: tuple[str, ...] = ()
 
 
@@ -146,6 +153,8 @@ class ActionSpec:
     provider: str  # stripe
     required: tuple[str, ...]
     params: Json  # JSON Schema of the parameters
+    price: int | None = None  # of one call, in millionths of a cent
+    metered: bool = False  # what a call costs is known from its answer
 
 
 class Catalogue(Protocol):

@@ -50,6 +50,8 @@ def worded(error: ValidationError, value: Json) -> list[Fault]:
         case ValidationErrorKind.AdditionalProperties():
             return [Fault((*path, name), "Not allowed") for name in kind.unexpected]
         case ValidationErrorKind.AnyOf() | ValidationErrorKind.OneOfNotValid():
+            if sole := _unless_null(kind.context, error):
+                return [fault for each in sole for fault in worded(each, value)]
             return [Fault(path, _alternatives(kind.context, error))]
     if kind.name in _LIMITS:
         return [Fault(path, _LIMITS[kind.name].format(_shown(kind.value)))]
@@ -80,6 +82,21 @@ def _expected(types: list[str], value: Json) -> str:
 def _enum(options: list[Json], value: Json) -> str:
     listed = " | ".join(_shown(option) for option in options)
     return f"Invalid enum value. Expected {listed}, received {_shown(value)}"
+
+
+def _unless_null(context: list[list[ValidationError]], whole: ValidationError) -> list[ValidationError]:
+    """What is wrong with a value that might as well be null, and is of the type that it should be otherwise."""
+    forms = [form for form in context if not _wants(form, "null")]
+    if len(context) != 2 or len(forms) != 1:
+        return []
+    wrong = forms[0]
+    here = [error.kind for error in wrong if error.instance_path == whole.instance_path]
+    return [] if any(isinstance(kind, ValidationErrorKind.Type | ValidationErrorKind.Enum) for kind in here) else wrong
+
+
+def _wants(form: list[ValidationError], type_: str) -> bool:
+    kinds = [error.kind for error in form]
+    return len(kinds) == 1 and isinstance(kinds[0], ValidationErrorKind.Type) and kinds[0].types == [type_]
 
 
 def _alternatives(context: list[list[ValidationError]], whole: ValidationError) -> str:

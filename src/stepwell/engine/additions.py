@@ -2,23 +2,24 @@
 
 from typing import Any
 
-from stepwell.store import Approval, Commit, EventWait
+from stepwell.store import Approval, Commit, EventWait, Task
 
 
 class Additions:
     """What the next commit carries besides records and timers; each is kept until a commit with it was applied."""
 
-    __slots__ = ("approvals", "cancels", "closed", "taken", "waits")
+    __slots__ = ("approvals", "cancels", "closed", "taken", "tasks", "waits")
 
     def __init__(self) -> None:
         self.closed: dict[str, None] = {}
         self.waits: dict[str, EventWait] = {}
         self.approvals: dict[str, Approval] = {}
+        self.tasks: dict[str, Task] = {}
         self.taken: dict[str, None] = {}
         self.cancels: dict[str, None] = {}
 
     def __bool__(self) -> bool:
-        return bool(self.closed or self.waits or self.approvals or self.taken or self.cancels)
+        return bool(self.closed or self.waits or self.approvals or self.tasks or self.taken or self.cancels)
 
     def fields(self) -> dict[str, Any]:
         """As fields of a commit."""
@@ -26,6 +27,7 @@ class Additions:
             "closed": tuple(self.closed),
             "waits": tuple(self.waits.values()),
             "approvals": tuple(self.approvals.values()),
+            "tasks": tuple(self.tasks.values()),
             "taken": tuple(self.taken),
             "cancels": tuple(self.cancels),
         }
@@ -44,3 +46,6 @@ class Additions:
         for approval in commit.approvals:
             if self.approvals.get(approval.path) is approval:
                 del self.approvals[approval.path]
+        for task in commit.tasks:
+            if self.tasks.get(task.path) is task:
+                del self.tasks[task.path]

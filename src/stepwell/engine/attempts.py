@@ -11,6 +11,7 @@ from stepwell.engine import carried
 from stepwell.engine.encoding import encode_config, encode_output
 from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal
+from stepwell.engine.ledger import Bill
 from stepwell.engine.outcomes import Halted
 from stepwell.engine.ports import SecretBox
 from stepwell.errors import StepError, StoreUnavailable
@@ -63,11 +64,14 @@ class Attempts:
             await self._journal.flush()
             await self._hold_if_paused(record, now)
         logs: list[str] = []
+        bill = Bill()
         try:
-            output = await self._perform(step, record, logs.append)
+            output = await self._perform(step, record, logs.append, bill)
         except StepError as error:
+            self._journal.ledger.charge(path, bill.of_failure())
             return self._failed(step, record, error, self._with_logs(record, logs))
         data = self._with_logs(record, logs)
+        self._journal.ledger.charge(path, bill.of_success(step.cost))
         return self._close(step, path, self._gear.clock.now_ms(), output=output, data=data)
 
     async def _hold_if_paused(self, record: Record, now: int) -> None:
@@ -109,7 +113,7 @@ class Attempts:
         }
         return self._journal.write(record.path, record.step, RecordStatus.RUNNING, now, **fields)
 
-    async def _perform(self, step: Step, record: Record, log: Callable[[str], None]) -> bytes:
+    async def _perform(self, step: Step, record: Record, log: Callable[[str], None], bill: Bill) -> bytes:
         timeout_ms = step.timeout_ms or step.type.default_timeout_ms or DEFAULT_TIMEOUT_MS
         data = self._journal.value(record.data)
         run = self._journal.run
@@ -125,10 +129,13 @@ class Attempts:
             connection=ChosenConnection(data["connection"], data["provider"]) if "connection" in data else None,
             reveal=self._secrets.reveal,
             log=log,
+            charge=bill.charge,
+            priced=bill.list_price,
         )
         config = self._journal.value(record.input)
         effect = cast(EffectType, step.type)
         if run.mock and effect.connection(step.program, config) is not None:
+            bill.waived = True
             return encode_output({"mock": True, "input": config}, self._gear.limits.step_output_bytes)
         try:
             async with asyncio.timeout(call.timeout_s + GRACE_S):
@@ -154,7 +161,7 @@ class Attempts:
         now = self._gear.clock.now_ms()
         attempts = self._with_failure(record, now, error)
         tried = sum(attempt["error"]["code"] != INTERRUPTED for attempt in values.decode(attempts))
-        if not error.retryable or tried >= step.retry.max_attempts:
+        if not (error.retryable or step.retry.any_error) or tried >= step.retry.max_attempts:
             return self._close(step, record.path, now, error=error, data=data)
         delay = step.retry.delay_ms(tried, self._gear.random)
         due = now + max(delay, min(error.retry_after_ms or 0, LONGEST_RETRY_AFTER_MS))

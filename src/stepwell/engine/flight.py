@@ -46,6 +46,12 @@ class Flight(Generic[Key]):
         self._beside = self._beside or bool(self._flying)
         self._flying[asyncio.ensure_future(_fly(job))] = (key, job)
 
+    def again(self) -> None:
+        """Start those that wait once more: something has changed that they may look at."""
+        waiting, self._waiting = self._waiting, []
+        for key, job in waiting:
+            self.launch(key, job)
+
     @property
     def under_way(self) -> int:
         """How many jobs have been started and have not landed."""
@@ -76,9 +82,7 @@ class Flight(Generic[Key]):
                 await self._journal.look_again()
                 if self._expired is not None and self._expired():
                     raise Expired
-                waiting, self._waiting = self._waiting, []
-                for key, job in waiting:
-                    self.launch(key, job)
+                self.again()
             if ends:
                 return ends
         return []

@@ -7,6 +7,7 @@ import msgspec
 
 from stepwell import values
 from stepwell.engine.additions import Additions
+from stepwell.engine.ledger import Ledger
 from stepwell.states import RecordStatus, RunState, WaitsOn
 from stepwell.store import (
     Approval,
@@ -20,6 +21,7 @@ from stepwell.store import (
     Run,
     RunEvent,
     Runs,
+    Task,
     Timer,
 )
 from stepwell.values import Json
@@ -66,7 +68,9 @@ class Journal:
         self._unwritten: dict[str, Record] = {}
         self._new_timers: dict[tuple[str, str], Timer] = {}
         self._waits_on: dict[str, WaitsOn] = {}
+        self._winding: set[str] = set()
         self._additions = Additions()
+        self.ledger = Ledger(loaded.run)
         self._see(loaded)
         self._held = {path for path, _ in self._timers} | self._open.keys()  # paths that hold something in the store
         self.started_at = loaded.run.started_at
@@ -92,9 +96,11 @@ class Journal:
         self._signals = loaded.run.signals
         self.paused = loaded.run.state is RunState.PAUSED
         self.stale = False
+        self.ledger.see(loaded.run)
         self._timers = {(timer.path, timer.kind): timer for timer in loaded.timers}
         self._events = [event for event in loaded.events if event.id not in self._additions.taken]
         self._approvals = {approval.path: approval for approval in loaded.approvals}
+        self._tasks = {task.path: task for task in loaded.tasks}
 
     def get(self, path: str) -> Record | None:
         """What is recorded of a path."""
@@ -168,6 +174,10 @@ class Journal:
         """The paths inside a container that have no outcome yet."""
         return [path for path in self._open if path.startswith((f"{container}.", f"{container}["))]
 
+    def unfinished(self) -> list[str]:
+        """The paths that have no outcome yet."""
+        return list(self._open)
+
     def turns(self, container: str) -> int:
         """How many turns of a container have begun."""
         return self._turns.get(container, 0)
@@ -201,6 +211,28 @@ class Journal:
         """The decision that a path waits for, as it stands."""
         return self._approvals.get(path)
 
+    def hand_out(self, task: Task) -> None:
+        """Open a task for workers outside; with the next commit."""
+        self._additions.tasks[task.path] = task
+        self._tasks[task.path] = task
+        self._held.add(task.path)
+
+    def task(self, path: str) -> Task | None:
+        """The newest task that a path has opened, as it stands."""
+        return self._tasks.get(path)
+
+    def wind_up(self, prefix: str) -> None:
+        """No new step begins in a block."""
+        self._winding.add(prefix)
+
+    def winds_up(self, path: str) -> bool:
+        """No new step begins beside a path, so that what nobody has begun there is not needed."""
+        return self.ledger.stops or path[: path.rfind(".") + 1] in self._winding
+
+    def tell_workers(self) -> None:
+        """A task of the run can be claimed: whoever waits for one in the workspace may look."""
+        self._committed(self.run.workspace, None, ())
+
     def cancel_child(self, run: str) -> None:
         """End an awaited run; with the next commit."""
         self._additions.cancels[run] = None
@@ -217,7 +249,12 @@ class Journal:
     @property
     def behind(self) -> bool:
         """Something waits to be written."""
-        return bool(self._unwritten or self._new_timers or self._additions)
+        return bool(self._unwritten or self._new_timers or self._additions or self.ledger)
+
+    @property
+    def waiting(self) -> bool:
+        """The walk has come to paths where it can do no more for now."""
+        return bool(self._waits_on)
 
     @property
     def crowded(self) -> bool:
@@ -273,7 +310,7 @@ class Journal:
             self._seq += 1
             self._state_seq = self._seq
         commit = self._pending(state, suspend_at=self._signals, waits_on=waits_on)
-        committed = await self._store.commit(commit)
+        committed = await self._send(commit)
         if committed.applied:
             self._written(commit, committed)
             return True
@@ -292,6 +329,8 @@ class Journal:
         self._see(loaded)
         for approval in self._additions.approvals.values():
             self._approvals.setdefault(approval.path, approval)
+        for task in self._additions.tasks.values():
+            self._tasks.setdefault(task.path, task)
 
     async def finish(self, state: RunState, now: int, output: bytes | None, error: bytes | None) -> Committed | None:
         """End the run. None if it was paused by then: whether it still is, the walk sees when it goes on.
@@ -302,7 +341,7 @@ class Journal:
         self._seq += 1
         before, self._state_seq = self._state_seq, self._seq
         commit = self._pending(state, ended_at=now, output=output, error=error)
-        committed = await self._store.commit(commit)
+        committed = await self._send(commit)
         if committed.applied:
             self._written(commit, committed)
             return committed
@@ -312,11 +351,17 @@ class Journal:
 
     async def _commit(self, state: RunState, **more: Any) -> None:
         commit = self._pending(state, **more)
-        committed = await self._store.commit(commit)
+        committed = await self._send(commit)
         if not committed.applied:
             raise Refused
         self._written(commit, committed)
         self.stale = self.stale or committed.signals != self._signals
+
+    async def _send(self, commit: Commit) -> Committed:
+        committed = await self._store.commit(commit)
+        if commit.charges or commit.held is not None:
+            self.ledger.answered(commit.charges, commit.held, committed)
+        return committed
 
     def _pending(self, state: RunState, **more: Any) -> Commit:
         return Commit(
@@ -330,6 +375,7 @@ class Journal:
             records=tuple(self._unwritten.values()),
             timers=tuple(self._new_timers.values()),
             **self._additions.fields() if self._additions else {},
+            **self.ledger.send(pauses=state is RunState.PAUSED) if self.ledger else {},
             **more,
         )
 
@@ -344,6 +390,8 @@ class Journal:
                 self._timers[place] = timer
         if self._additions:
             self._additions.forget(commit)
+        if commit.tasks:
+            self.tell_workers()
         next_due = min((timer.due for timer in commit.timers), default=None)
         self._committed(commit.run, next_due, committed.reached)
 
@@ -376,6 +424,9 @@ def newborn(new: NewRun) -> Loaded:
         end_user=new.end_user,
         chain=new.chain,
         mock=new.mock,
+        budget=new.budget,
+        over_budget=new.over_budget,
+        key=new.key,
         error=None,
         input=new.input,
         trigger_data=new.trigger_data,

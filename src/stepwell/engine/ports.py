@@ -1,14 +1,14 @@
 """What the engine asks of the use cases above it: plans, secrets and the choice of a connection."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from stepwell.definitions import Plan
 from stepwell.states import RunState
 from stepwell.steps import ApprovalWish, ChildWish, ChosenConnection, ConnectionNeed
-from stepwell.store import Approval, Run
+from stepwell.store import Approval, OverBudget, Run
 from stepwell.values import Json
 
 
@@ -45,6 +45,16 @@ class ChildEnd(msgspec.Struct, frozen=True):
     output: bytes | None
     error: bytes | None
     duration_ms: int
+
+
+class Overdraft(msgspec.Struct, frozen=True):
+    """A budget that does not suffice for a step that is about to begin; amounts in millionths of a cent."""
+
+    of: Literal["run", "workspace", "key"]
+    budget: int
+    spent: int
+    needed: int
+    action: OverBudget
 
 
 class Environment(Protocol):
@@ -86,4 +96,13 @@ class Environment(Protocol):
 
     async def username(self, run: Run) -> str | None:
         """The name of the end user whom a run acts for, if it acts for one."""
+        ...
+
+    def has_budgets(self, workspace: str) -> bool:
+        """Whether the workspace or a key of it may have a monthly budget; asked before every step."""
+        ...
+
+    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+        """The monthly budget, of the workspace or of the key that started the run, that does not suffice for a step
+        that will need so much or more; `unwritten` is what the run has spent that the store does not know."""
         ...

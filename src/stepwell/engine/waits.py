@@ -11,9 +11,9 @@ from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Recorder
 from stepwell.errors import StepError
-from stepwell.states import RecordStatus, RunState, WaitsOn
-from stepwell.steps import ApprovalProgram, ApprovalStep, SubworkflowStep, WaitForEventStep, WaitType
-from stepwell.store import Approval, Record, RunEvent
+from stepwell.states import RecordStatus, RunState, TaskStatus, WaitsOn
+from stepwell.steps import ApprovalProgram, ApprovalStep, SubworkflowStep, TaskStep, WaitForEventStep, WaitType
+from stepwell.store import Approval, Record, RunEvent, Task
 from stepwell.values import Json
 
 Scope: TypeAlias = dict[str, Any]
@@ -34,6 +34,7 @@ class Waits:
             Kind.EVENT: self._event,
             Kind.APPROVAL: self._approval,
             Kind.CHILD: self._child,
+            Kind.TASK: self._task,
         }
 
     async def advance(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
@@ -167,6 +168,55 @@ class Waits:
         self._journal.set_timer(path, "approval", due)
         if wish.escalate_to:
             self._journal.set_timer(path, "escalate", now + wish.timeout_ms // 2)
+        return record
+
+    async def _task(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
+        if record is None:
+            record = self._hand_out(step, path, scope, now)
+        task = self._journal.task(path)
+        assert task is not None  # it was opened in the commit of its record
+        if task.status is TaskStatus.ACCEPTED:
+            output = self._journal.value(task.output)
+            self._journal.write(path, step.id, RecordStatus.WAITING, now, attempt=task.attempt)
+            return self._done(step, path, now, output)
+        if task.status is TaskStatus.FAILED:
+            error = self._journal.value(task.error) or {}
+            self._journal.write(path, step.id, RecordStatus.WAITING, now, attempt=task.attempt)
+            raise StepError(error.get("message", "The task failed"), code="TASK_FAILED")
+        if task.status is TaskStatus.OPEN:
+            if self._journal.winds_up(path):
+                return self._recorder.skip(step, path, now)  # nobody has begun it, and nothing comes of it any more
+            self._journal.tell_workers()
+        self._journal.wait(path, WaitsOn.TASK)
+        return None
+
+    def _hand_out(self, step: Step, path: str, scope: Scope, now: int) -> Record:
+        asking = cast(TaskStep, step.type)
+        config = asking.resolve(step.program, scope)
+        wish = asking.wish(config)
+        run, id = self._journal.run, self._gear.ids.new()
+        record = self._begin(step, path, now, config, {"task": id})
+        task = Task(
+            workspace=run.workspace,
+            id=id,
+            run=run.id,
+            workflow=run.workflow,
+            path=path,
+            step=step.id,
+            status=TaskStatus.OPEN,
+            title=wish.title,
+            description=wish.description,
+            task_type=wish.task_type,
+            template=values.encode(wish.template),
+            input=values.encode(wish.input),
+            declared=step.cost or 0,
+            max_attempts=step.retry.max_attempts,
+            auto_accept=wish.auto_accept,
+            min_score=wish.min_score,
+            max_cost=wish.max_cost,
+            updated_at=now,
+        )
+        self._journal.hand_out(task)
         return record
 
     async def _child(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:

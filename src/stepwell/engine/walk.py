@@ -19,9 +19,10 @@ from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Halted, Landing, Outcome, Recorder, RunStopped, goes_on_after_error, jump
 from stepwell.engine.ports import SecretBox
 from stepwell.engine.scope import Moment, run_scope
+from stepwell.engine.spending import Overdrawn, Spending
 from stepwell.engine.waits import Waits
 from stepwell.errors import StepError
-from stepwell.expressions import ANSWERS, Answers, Deferred
+from stepwell.expressions import ANSWERS, MISSING, Answers, Deferred, find
 from stepwell.states import RecordStatus, RunState
 from stepwell.steps import DecidingType, PureType, Script
 from stepwell.store import Record
@@ -31,6 +32,8 @@ RESIDENT_MS = 60_000
 CONDITION_TIMEOUT_MS = 10_000
 
 _JUMPS = (Kind.END, Kind.BREAK)
+_ATTEMPTED = (Kind.EFFECT, Kind.CODE, Kind.TASK)  # what these cost, their attempts tell
+_FIXED_COST = frozenset(kind for kind in Kind if kind not in _ATTEMPTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Walk:
         self._carried = carried.decode(journal.run.carried)
         self._recorder = Recorder(journal, gear)
         self._attempts = Attempts(journal, secrets, gear)
+        self._spending = Spending(journal, gear)
         self._turn = 0
         self._signalled = asyncio.Event()
 
@@ -79,25 +83,34 @@ class Walk:
             self._journal.set_timer("", "timeout", (self._journal.started_at or 0) + timeout_ms)
         with self._gear.signals.watch(self._journal.run.id) as self._signalled:
             while True:
-                try:
-                    if self._journal.paused:
-                        raise Halted
-                    outcome = await self._block(self._plan.root, "", scope)
-                except RunStopped as stopped:
-                    return Finished(RunState.FAILED, None, values.encode(stopped.error))
-                except Halted:
-                    if not self._journal.paused:
-                        await self._journal.flush()
-                        if self._gear.stopping():
-                            raise
-                        continue  # one arm stopped for a pause that was over before the others came to it
-                else:
-                    if outcome is not Outcome.WAITING:
-                        return self._complete(scope)
-                    if await self._stays():
-                        continue
-                if await self._journal.suspend():
+                end = await self._pass(scope)
+                if isinstance(end, Finished):
+                    return end
+                if end and await self._journal.suspend():
                     return None
+
+    async def _pass(self, scope: dict[str, Any]) -> Finished | bool:
+        """Walk from the beginning over what is recorded, and on: the run's end, or whether there is nothing to do for
+        now, else the next pass begins at once."""
+        try:
+            if self._journal.paused:
+                raise Halted
+            outcome = await self._block(self._plan.root, "", scope)
+        except RunStopped as stopped:
+            return Finished(RunState.FAILED, None, values.encode(stopped.error))
+        except Halted as halted:
+            if isinstance(halted, Overdrawn) and not self._gear.stopping():
+                lasts = self._journal.paused or self._journal.waiting
+                return True if lasts else Finished(RunState.FAILED, None, self._spending.end())
+            if not self._journal.paused:
+                await self._journal.flush()
+                if self._gear.stopping():
+                    raise
+                return False  # one arm stopped for a pause that was over before the others came to it
+            return True
+        if outcome is not Outcome.WAITING:
+            return self._complete(scope)
+        return not await self._stays()
 
     async def _username(self) -> str | None:
         run = self._journal.run
@@ -136,6 +149,8 @@ class Walk:
         done: set[str] = set()
         ends: list[Landing] = []
         closing = any(self._closes(step, prefix) for each in block.steps for step in subtree(each))
+        if closing:
+            self._journal.wind_up(prefix)
         async with Flight[str](self._journal, self._gear) as flight:
             while True:
                 for step in [each for each in left.values() if done.issuperset(each.needs or ())]:
@@ -149,7 +164,10 @@ class Walk:
                         done.add(id)
                     else:
                         ends.append(landing)
-                        closing = True
+                        if not closing:
+                            closing = True
+                            self._journal.wind_up(prefix)
+                            flight.again()  # what nobody has begun is given up
 
     def _begun(self, path: str) -> bool:
         return self._journal.get(path) is not None or path in self._carried.passed
@@ -175,6 +193,8 @@ class Walk:
                 record = await self._advance_with_answer(question, step, path, scope)
             if record is None:
                 return Outcome.WAITING
+            if step.cost is not None and record.status is RecordStatus.SUCCESS and step.type.kind in _FIXED_COST:
+                self._journal.ledger.charge(path, step.cost)
         if record.status is RecordStatus.ERROR and not goes_on_after_error(step):
             raise RunStopped(step, record)
         outcome = jump(step, record)
@@ -222,6 +242,10 @@ class Walk:
                 return self._recorder.fail(step, path, now, error.as_json())
             if not wanted:
                 return self._recorder.skip(step, path, now)
+        if record is None and step.requires and (missing := _missing(step, scope)) is not None:
+            return self._recorder.fail(step, path, now, missing.as_json())
+        if record is None and not self._spending.unlimited():
+            await self._spending.admit(step)
         match step.type.kind:
             case Kind.EFFECT | Kind.CODE:
                 return await self._attempts.advance(step, path, record, scope, now)
@@ -313,6 +337,14 @@ def subtree(step: Step) -> Iterator[Step]:
     if step.branches is not None:
         for child in (*step.branches.then.steps, *step.branches.otherwise.steps):
             yield from subtree(child)
+
+
+def _missing(step: Step, scope: dict[str, Any]) -> StepError | None:
+    """The error of a step for which something that it requires is not there."""
+    for path, name in step.requires:
+        if find(scope, path) is MISSING:
+            return StepError(f"Missing variable {name}", code="TEMPLATE_ERROR")
+    return None
 
 
 def _ended(ends: list[Landing], *, waiting: bool) -> Outcome:

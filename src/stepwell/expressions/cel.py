@@ -26,6 +26,7 @@ _KINDS = {kind.__name__: kind for kind in (KeyError, TypeError, ValueError, Runt
 _MAX_VALUES = 200_000
 _MAX_GROWTH = 128 * 1024 * 1024  # bytes that additions inside an expression may come to
 _VALUE_BYTES = 32
+_ITEMS = "items"
 _NOT_FITTING = "the result is not a boolean, or an operator meets null or values of different types"
 _PARSE_ERROR = re.compile(r"<input>:(\d+):(\d+): ([^\n]*)")
 _EXPECTING = re.compile(r" (?:expecting|at:) .*")
@@ -142,6 +143,40 @@ def compile_cel(text: str) -> CelCondition:
         _translation=translation,
         _execute=program.execute,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CelOfItems:
+    """A compiled expression over each `item` of a list; `references` are the paths in it that begin otherwise."""
+
+    text: str
+    references: frozenset[Path]
+    _whole: CelCondition = field(repr=False)
+
+    def question(self, items: list[Json]) -> tuple[str, dict[str, Any]]:
+        """What is to be evaluated for these items, and its variables; the value is a list.
+
+        Raises:
+            StepError: CONDITION_ERROR, of values that are too many or too large.
+        """
+        try:
+            values, _ = self._whole._values({_ITEMS: items}, [])
+        except (ValueError, ArithmeticError) as error:
+            raise StepError(f"'{excerpt(self.text)}': {_first_line(error)}", code="CONDITION_ERROR") from None
+        return self._whole._translation.text, values
+
+
+def compile_cel_of_items(text: str) -> CelOfItems:
+    """Compile an expression over each `item` of a list.
+
+    Raises:
+        SyntaxFault: the first fault.
+    """
+    alone = compile_cel(text)
+    if alone.faults:
+        raise SyntaxFault(alone.faults[0])
+    others = frozenset(path for path in alone.references if path[0] != "item")
+    return CelOfItems(text, others, compile_cel(f"{_ITEMS}.map(item, ({text}\n))"))
 
 
 class _Meter:

@@ -20,6 +20,7 @@ from stepwell.http.account_pages import PAGES
 from stepwell.http.bodies import Headers, Receive, check_type, decode_body, decode_form, is_form, read_body
 from stepwell.http.dialects import aitasker, awaitstep, flowra, loopfour
 from stepwell.http.errors import ClientGone, RateLimited
+from stepwell.http.functions import FunctionRoute, function_routes
 from stepwell.http.inbound import InboundRoute, inbound_routes
 from stepwell.http.openapi import openapi_document
 from stepwell.http.rates import Allowance, Rates
@@ -34,7 +35,7 @@ from stepwell.values import Json
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Target: TypeAlias = "Endpoint | Page | InboundRoute"
+Target: TypeAlias = "Endpoint | Page | InboundRoute | FunctionRoute"
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DIALECTS: tuple[Dialect, ...] = (loopfour.DIALECT, awaitstep.DIALECT, aitasker.DIALECT, flowra.DIALECT)
@@ -61,6 +62,8 @@ def create_app(
         routing.add(None, route.method, route.path, Endpoint(PAGES, route, settings))
     for method, path, inbound in inbound_routes(core, settings):
         routing.add(None, method, path, inbound)
+    for method, path, function in function_routes(core, settings):
+        routing.add(None, method, path, function)
     return _Application(core, events, clock, routing)
 
 
@@ -154,10 +157,13 @@ class _Application:
                 if self._core.overloaded():
                     raise Overloaded
                 return await target.answer(params, scope, exchange.headers, receive)
+            if isinstance(target, FunctionRoute):
+                self._count(exchange, target.rate, target.rate_limit, _address(scope))
+                return await target.answer(params, scope, exchange.headers, receive, exchange.request_id.decode())
             return await target.answer(receive, exchange.headers)
         except Unauthorized as error:
             sharing = self._routing.sharing(scope["method"], scope["path"], _key_text(exchange.headers))
-            return _together(sharing, error) if sharing else exchange.dialect.refusal(error)
+            return _together(sharing, Unauthorized(error.message)) if sharing else exchange.dialect.refusal(error)
         except StepwellError as error:
             if error.code == StepwellError.code:
                 self._fault(exchange, error)
@@ -186,6 +192,8 @@ class _Application:
             principal = exchange.principal = await core.authenticator.authenticate(_key_text(headers))
             caller = principal.key_id
         self._count(exchange, route.rate, endpoint.rate_limit, caller)
+        if route.path_check is not None:
+            route.path_check(params)
         body = b""
         if route.body is not None:
             check_type(headers)

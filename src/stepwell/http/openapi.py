@@ -16,6 +16,7 @@ EVERYWHERE = ("UNAUTHORIZED", "FORBIDDEN", "RATE_LIMITED", "INTERNAL_ERROR", "OV
 WITH_BODY = ("VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE")
 
 _ANY_TEXT: Json = {"type": "string"}
+_UUID: Json = {"type": "string", "format": "uuid"}
 _WHOLE: Json = {"type": "integer"}
 _HEADERS: dict[str, Json] = {
     "X-Request-Id": {"description": "Names the request in the server's log.", "schema": _ANY_TEXT},
@@ -118,7 +119,8 @@ def _needed(body: type[Any], types: _Types) -> bool:
 def _parameters(route: Route, types: _Types) -> Iterator[Json]:
     for segment in route.path.split("/"):
         if segment.startswith("{"):
-            yield {"name": segment[1:-1], "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+            schema = _UUID if route.path_check is not None else {"type": "string", "minLength": 1}
+            yield {"name": segment[1:-1], "in": "path", "required": True, "schema": schema}
     for name, member, required in types.members(route.query) if route.query is not None else ():
         yield {"name": name, "in": "query", "required": required, "schema": _without_null(member)}
     for name in route.headers:
@@ -144,7 +146,8 @@ def _responses(dialect: Dialect, route: Route, types: _Types) -> Json:
         names = ("X-Request-Id", "X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", *answer.headers)
         response = responses.setdefault(str(answer.status), {"description": "Success", "headers": {}, "content": {}})
         response["headers"] |= _headers(*names)
-        response["content"][answer.content] = _content(dialect, answer, types)
+        if answer.status != 204:
+            response["content"][answer.content] = _content(dialect, answer, types)
     everywhere = EVERYWHERE if route.scope is not None else [code for code in EVERYWHERE if code != "FORBIDDEN"]
     codes = (*everywhere, *(WITH_BODY if route.body is not None else ()), *route.errors)
     for code in dict.fromkeys(codes):

@@ -75,7 +75,9 @@ class Route:
     before a fault of query or body is told: a resource that does not exist or may not be reached counts first.
     `sheds` routes are refused with 503 under overload, before their body is decoded. A `form` is taken as a body beside
     JSON. A route without `scope` needs no key and is counted by address. `errors` are the codes beyond those that every
-    route has.
+    route has. `path_check` is asked of the path's parameters after the key and its rate, and before the scope: all of
+    them are UUIDs, else it raises ValidationFailed. A dialect without it tells of a bad path when it looks for the
+    thing.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -91,6 +93,7 @@ class Route:
     headers: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
     exists: Callable[[AnyCall], Awaitable[None]] | None = None
+    path_check: Callable[[Mapping[str, str]], None] | None = None
     sheds: bool = False
     form: bool = False
     batch: bool = False

@@ -89,10 +89,14 @@ def _plain(text: str, *, boolean: bool) -> Json:
 
 
 def _with_integers(value: Json) -> Json:
-    """The members that are whole but written with a fraction or exponent (`3e4`): integers to JSON Schema."""
+    """The members, also of objects in lists, that are whole but written with a fraction or exponent (`3e4`): integers
+    to JSON Schema."""
     if not isinstance(value, dict):
         return value
-    return {
-        name: int(child) if isinstance(child, Decimal) and child == child.to_integral_value() else child
-        for name, child in value.items()
-    }
+    return {name: _with_integer(child) for name, child in value.items()}
+
+
+def _with_integer(child: Json) -> Json:
+    if isinstance(child, Decimal) and child == child.to_integral_value():
+        return int(child)
+    return [_with_integers(each) for each in child] if isinstance(child, list) else child

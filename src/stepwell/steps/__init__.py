@@ -11,6 +11,7 @@ from stepwell.steps.code import CodeStep
 from stepwell.steps.condition import ConditionStep
 from stepwell.steps.email import EmailStep
 from stepwell.steps.end import BreakStep, EndStep
+from stepwell.steps.function import FunctionStep
 from stepwell.steps.loop import LoopProgram, LoopStep, too_many
 from stepwell.steps.parallel import Arms, ParallelStep, RaceStep
 from stepwell.steps.ports import (
@@ -27,12 +28,15 @@ from stepwell.steps.ports import (
     HttpResponse,
     Outbox,
     Ports,
+    Price,
+    PricedType,
     PureType,
     Script,
     WaitType,
 )
 from stepwell.steps.slack import SlackStep
 from stepwell.steps.subworkflow import ChildWish, SubworkflowStep
+from stepwell.steps.task import TaskStep, TaskWish
 from stepwell.steps.transform import TransformStep
 from stepwell.steps.try_ import CATCH_BODY, FINALLY_BODY, STEPS_BODY, TryStep
 from stepwell.steps.wait import WaitStep
@@ -62,9 +66,13 @@ __all__ = [
     "LoopProgram",
     "Outbox",
     "Ports",
+    "Price",
+    "PricedType",
     "PureType",
     "Script",
     "SubworkflowStep",
+    "TaskStep",
+    "TaskWish",
     "WaitForEventStep",
     "WaitType",
     "too_many",
@@ -82,11 +90,13 @@ STEP_TYPES: Final[Mapping[str, StepType]] = {
     "condition": ConditionStep(),
     "email": EmailStep(),
     "end": EndStep(),
+    "function": FunctionStep(),
     "loop": LoopStep(),
     "parallel": ParallelStep(),
     "race": RaceStep(),
     "slack": SlackStep(),
     "subworkflow": SubworkflowStep(),
+    "task": TaskStep(),
     "transform": TransformStep(_code),
     "try": TryStep(),
     "wait": WaitStep(),

@@ -6,7 +6,7 @@ from stepwell.definitions import ActionSpec, Kind, Schema, Source
 from stepwell.expressions import Scope, Template, compile_template
 from stepwell.steps.api import ApiProgram, ApiStep
 from stepwell.steps.fields import read_text, text_field
-from stepwell.steps.ports import Call, ConnectionNeed, Ports
+from stepwell.steps.ports import Call, ConnectionNeed, Ports, Price
 from stepwell.values import Json, Path
 
 _CHOOSING = ("operation", "connection", "connector", "action")
@@ -70,6 +70,12 @@ class ActionStep:
         if isinstance(program, ApiProgram):
             return None
         return ConnectionNeed((program.spec.provider,), read_text(config, "connection"))
+
+    def price(self, program: ActionProgram | ApiProgram) -> Price:
+        """See steps.ports.PricedType."""
+        if isinstance(program, ApiProgram):
+            return Price()
+        return Price(program.spec.price or 0, program.spec.metered)
 
     async def perform(self, program: ActionProgram | ApiProgram, config: Json, call: Call, ports: Ports) -> Json:
         if isinstance(program, ApiProgram):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from stepwell.definitions import StepType
 from stepwell.expressions import Scope
@@ -40,6 +40,8 @@ class Call:
     connection: ChosenConnection | None
     reveal: Callable[[Json], Json]  # a copy of a value with secret markers opened; call it only when sending
     log: Callable[[str], None] = lambda line: None  # a line for the step's logs
+    charge: Callable[[int], None] = lambda amount: None  # what the attempt was billed, also if it fails
+    priced: Callable[[int], None] = lambda amount: None  # what it costs by a price list; a declared cost goes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,18 @@ class Script:
     max_output_bytes: int = 10 * 1024 * 1024
 
 
+class Functions(Protocol):
+    """The functions of a workspace, called in memory."""
+
+    async def value(self, workspace: str, reference: str, payload: Json, request: str) -> Json:
+        """What the function of an id or slug answers to a payload; its log lines name the request.
+
+        Raises:
+            StepError: kind code: there is none, it failed, or it is busy.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Everything an effect may use."""
@@ -131,6 +145,24 @@ class Ports:
     actions: Actions
     outbox: Outbox
     code: Code
+    functions: Functions | None = None  # where there are such
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What is known of a step's cost before it begins. `metered`: the rest is known only afterwards."""
+
+    estimate: int = 0
+    metered: bool = False
+
+
+@runtime_checkable
+class PricedType(Protocol):
+    """A step type some of whose steps cost something without their definition declaring it."""
+
+    def price(self, program: Any) -> Price:
+        """What a step of this program will cost."""
+        ...
 
 
 class PureType(StepType, Protocol):

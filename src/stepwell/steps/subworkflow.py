@@ -42,7 +42,11 @@ class SubworkflowStep:
         "required": ["workflowId"],
         "properties": {
             "workflowId": text_field("Id or slug of the workflow.", minLength=1),
-            "inputMapping": {"type": "object", "description": "Templates that make the input."},
+            "inputMapping": {
+                "type": ["object", "string"],
+                "pattern": r"\{[{%]",
+                "description": "Templates that make the input.",
+            },
             "waitForCompletion": flag_field("Whether the step ends with the run it starts.", default=True),
             "timeoutMinutes": number_field("Limit of the wait.", exclusiveMinimum=0, maximum=_LONGEST_MINUTES),
             "idempotencyKey": text_field("A run of the workflow with the same key is used instead of a new one."),
@@ -61,6 +65,8 @@ class SubworkflowStep:
         if minutes is not None and not 0 < minutes <= _LONGEST_MINUTES:
             raise unfit("timeoutMinutes", f"Expected more than 0 and at most {_LONGEST_MINUTES}")
         given = config.get("inputMapping")
+        if given is not None and not isinstance(given, dict):
+            raise unfit("inputMapping", "Expected an object")
         return ChildWish(
             workflow=read_needed_text(config, "workflowId"),
             input={} if given is None else given,

@@ -8,6 +8,7 @@ from stepwell.definitions.wording import kind_of
 from stepwell.expressions import Scope, Template, regex
 from stepwell.steps.code import CodeProgram, CodeStep, compiled
 from stepwell.steps.fields import choice_field, flag_field, read_choice, read_flag, text_field, unfit
+from stepwell.steps.items import SELECT, WHERE, ItemsProgram, ItemsStep
 from stepwell.steps.rules import ACTIONS, CHECKS, NORMALIZATIONS, Rules, is_conversion, reshaped
 from stepwell.values import Json
 
@@ -89,17 +90,21 @@ class TransformStep:
             "script": text_field("JavaScript: a function body that returns the output.", minLength=1),
             "code": text_field("Another name of `script`.", minLength=1),
             "input": {"description": "What the script sees as `input`."},
+            **ItemsStep.config_schema["properties"],
         },
     }
 
     def __init__(self, code: CodeStep) -> None:
         self._code = code
+        self._items = ItemsStep()
 
-    def compile(self, source: Source) -> Mapping | RulesProgram | CodeProgram | None:
+    def compile(self, source: Source) -> Mapping | RulesProgram | CodeProgram | ItemsProgram | None:
         config, written = source.config, source.raw.get("config", {})
         scripts = tuple(name for name in ("script", "code") if name in config)
         if scripts:
             return self._script(source, scripts)
+        if "items" in config or WHERE in config or SELECT in config:
+            return self._of_items(source)
         if "mapping" in config:
             for name in RULE_FIELDS:
                 if name in config:
@@ -137,6 +142,16 @@ class TransformStep:
         source.runs_as(self._code)
         source.defaults(timeout_ms=self._code.default_timeout_ms)
         return compiled(source, scripts[0])
+
+    def _of_items(self, source: Source) -> ItemsProgram | None:
+        for name in ("mapping", *RULE_FIELDS):
+            if name in source.config:
+                source.fault((name,), "Not allowed together with items")
+        if "items" not in source.config:
+            source.fault(("items",), "Required")
+        source.runs_as(self._items)
+        source.defaults(timeout_ms=self._items.default_timeout_ms)
+        return self._items.compile(source)
 
     def _rules(self, source: Source) -> RulesProgram:
         config = source.config

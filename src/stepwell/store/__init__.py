@@ -2,10 +2,12 @@
 
 from stepwell.store.port import Connections, Keys, Outbox, Runs, Signals, Store, Workflows
 from stepwell.store.port_connectors import StoredConnectors
+from stepwell.store.port_costs import Costs
 from stepwell.store.port_endpoints import Endpoints
 from stepwell.store.port_invocations import Invocations
 from stepwell.store.port_lists import Lists
 from stepwell.store.port_seals import SEAL_KINDS, Seal, SealKind, Seals
+from stepwell.store.port_tasks import TaskChange, Tasks
 from stepwell.store.port_triggers import Accounts, Deliveries, Triggers
 from stepwell.store.rows import (
     Approval,
@@ -34,9 +36,11 @@ from stepwell.store.rows import (
     Workspace,
 )
 from stepwell.store.rows_connectors import StoredConnector
+from stepwell.store.rows_costs import Budget, OverBudget
 from stepwell.store.rows_endpoints import Endpoint, EndpointMessage, MessageStatus
 from stepwell.store.rows_invocations import Invocation, InvocationFilter
-from stepwell.store.rows_lists import RunCounts, RunListing, WorkflowListing
+from stepwell.store.rows_lists import Activity, RunCounts, RunListing, WorkflowListing
+from stepwell.store.rows_tasks import Task, TaskClaim, TaskDelivery, TaskFailure, TaskVerdict
 from stepwell.store.rows_triggers import (
     AccountLink,
     AuthConfig,
@@ -57,13 +61,24 @@ __all__ = [
     "Seals",
     "StoredConnector",
     "StoredConnectors",
+    "Budget",
+    "Costs",
+    "OverBudget",
     "Invocation",
     "InvocationFilter",
     "Invocations",
     "Lists",
+    "Activity",
     "RunCounts",
     "RunListing",
     "WorkflowListing",
+    "Task",
+    "TaskChange",
+    "TaskClaim",
+    "TaskDelivery",
+    "TaskFailure",
+    "TaskVerdict",
+    "Tasks",
     "Endpoint",
     "EndpointMessage",
     "Endpoints",

@@ -7,10 +7,12 @@ from typing import Protocol
 
 from stepwell.states import RunState, WorkflowStatus
 from stepwell.store.port_connectors import StoredConnectors
+from stepwell.store.port_costs import Costs
 from stepwell.store.port_endpoints import Endpoints
 from stepwell.store.port_invocations import Invocations
 from stepwell.store.port_lists import Lists
 from stepwell.store.port_seals import Seals
+from stepwell.store.port_tasks import Tasks
 from stepwell.store.port_triggers import Accounts, Deliveries, Triggers
 from stepwell.store.rows import (
     Approval,
@@ -144,8 +146,9 @@ class Signals(Protocol):
         """An open run is paused; None if it is not open. A paused one stays so. `now` is what endpoints are told."""
         ...
 
-    async def resume(self, workspace: str, run: str) -> Reached | None:
-        """A paused run may go on; None if it is not paused."""
+    async def resume(self, workspace: str, run: str, budget: int | None = None) -> Reached | None:
+        """A paused run may go on, with this budget if one is given; None if it is not paused. One that asked because of
+        a budget goes on without it."""
         ...
 
     async def approval(self, workspace: str, approval: str) -> Approval | None:
@@ -194,6 +197,10 @@ class Workflows(Protocol):
 
     async def get(self, workspace: str, reference: str) -> Workflow | None:
         """A workflow by id, or by slug if it has no such id."""
+        ...
+
+    async def find(self, reference: str) -> tuple[str, str] | None:
+        """Workspace and id of the workflow of an id, or of a slug that no other workflow of the server has."""
         ...
 
     async def save(
@@ -250,6 +257,14 @@ class Keys(Protocol):
 
     async def workspace(self, workspace: str) -> Workspace | None:
         """One workspace."""
+        ...
+
+    async def switch_workspace(self, workspace: str, now: int, *, paused: bool) -> bool:
+        """Let a workspace start no runs, or let it start them again; False if it is so already."""
+        ...
+
+    async def paused_workspaces(self) -> list[str]:
+        """The workspaces that start no runs."""
         ...
 
     async def workspaces(self) -> list[Workspace]:
@@ -359,6 +374,11 @@ class Store(Protocol):
 
     @property
     def connections(self) -> Connections: ...
+
+    @property
+    def costs(self) -> Costs: ...
+    @property
+    def tasks(self) -> Tasks: ...
 
     @property
     def outbox(self) -> Outbox: ...

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from stepwell.store.rows import Run, Workflow
-from stepwell.store.rows_lists import RunCounts, RunListing, WorkflowListing
+from stepwell.store.rows_lists import Activity, RunCounts, RunListing, WorkflowListing
 
 
 class Lists(Protocol):
@@ -19,4 +19,8 @@ class Lists(Protocol):
 
     async def counts(self, workspace: str, workflow: str) -> RunCounts:
         """How many runs a workflow has had."""
+        ...
+
+    async def activity(self, workspace: str, now: int) -> Activity:
+        """What a workspace has done lately, `now` being in epoch ms."""
         ...

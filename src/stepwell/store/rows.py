@@ -3,6 +3,8 @@
 import msgspec
 
 from stepwell.states import RecordStatus, RunState, WaitsOn, WorkflowStatus
+from stepwell.store.rows_costs import OverBudget
+from stepwell.store.rows_tasks import Task
 from stepwell.store.rows_triggers import Firing
 
 
@@ -34,6 +36,9 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     end_user: str | None = None
     chain: str | None = None  # the first run of its retries and restarts; None if that is this one
     mock: bool = False  # actions do not leave the server
+    budget: int | None = None  # what the run may cost, in millionths of a cent
+    over_budget: OverBudget = "stop"
+    key: str | None = None  # that starts it
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -74,6 +79,12 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     end_user: str | None = None
     chain: str | None = None
     mock: bool = False
+    cost: int = 0  # so far, in millionths of a cent
+    budget: int | None = None  # what it may cost
+    over_budget: OverBudget = "stop"
+    key: str | None = None  # that started it
+    held: bytes | None = None  # the budget that keeps it from further steps, as JSON text
+    excused: bool = False  # somebody has let it go on in spite of a monthly budget
     input: bytes = b"{}"
     trigger_data: bytes | None = None
     output: bytes | None = None
@@ -97,6 +108,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     error: bytes | None = None
     attempts: bytes | None = None
     data: bytes | None = None
+    cost: int = 0  # of all attempts, in millionths of a cent; raised by the charges of commits, never written with it
 
 
 class Timer(msgspec.Struct, frozen=True):
@@ -127,8 +139,11 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     closed: tuple[str, ...] = ()  # paths whose timers, waits and pending approvals are over with this commit
     waits: tuple["EventWait", ...] = ()
     approvals: tuple["Approval", ...] = ()
+    tasks: tuple[Task, ...] = ()
     taken: tuple[str, ...] = ()  # events of the run that a step has taken
     cancels: tuple[str, ...] = ()  # awaited child runs that nobody waits for any more
+    charges: tuple[tuple[str, int], ...] = ()  # what steps have cost since, by path
+    held: bytes | None = None  # a budget keeps the run from further steps
     rests: bool = False  # the walk can do no more for now: what killed processes before is over
     suspend_at: int | None = None
     waits_on: WaitsOn | None = None
@@ -145,6 +160,7 @@ class Committed(msgspec.Struct, frozen=True):
     unblocked: bool = False
     signals: int = 0  # of the run, as they are now
     reached: tuple["Reached", ...] = ()
+    cost: int | None = None  # of the run by then, if something was charged
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -164,6 +180,7 @@ class Loaded(msgspec.Struct, frozen=True):
     timers: tuple[Timer, ...]
     events: tuple["RunEvent", ...] = ()  # not taken yet, oldest first
     approvals: tuple["Approval", ...] = ()  # of steps that still wait
+    tasks: tuple[Task, ...] = ()  # all of the run's, oldest first
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -293,10 +310,14 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """A tenant."""
+    """A tenant. `settings` is JSON text that only its owner reads; while `paused_at` is set it starts no runs. Times
+    are epoch ms; `updated_at` is None as long as nothing was changed."""
 
     id: str
     name: str
+    settings: bytes = b"{}"
+    paused_at: int | None = None
+    updated_at: int | None = None
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):

@@ -46,3 +46,13 @@ class RunCounts(msgspec.Struct, frozen=True):
     failed: int = 0  # timed out and cancelled ones included
     open: int = 0
     newest: str | None = None
+
+
+class Activity(msgspec.Struct, frozen=True):
+    """What a workspace has done lately: runs of the last day, those of them that failed, what the runs of the last 30
+    days have cost (millionths of a cent), and the newest run."""
+
+    runs: int = 0
+    failed: int = 0
+    cost: int = 0
+    newest: str | None = None

@@ -22,7 +22,7 @@ def keys(store: SqliteStore, clock: FakeClock, ids: TimeOrderedIds, authenticato
 
 @pytest.fixture
 def workspaces(store: SqliteStore, ids: TimeOrderedIds, workspace: str) -> Workspaces:
-    return Workspaces(store, ids, workspace)
+    return Workspaces(store, ids, workspace, FakeClock())
 
 
 async def test_a_new_key_lets_in_with_its_scopes(keys: Keys, authenticator: Authenticator, workspace: str) -> None:

@@ -68,7 +68,7 @@ def tell(scene: Scene) -> None:
 def set_up(scene: Scene, example: str) -> tuple[Client, str, dict[str, Any], WorkflowDetail]:
     """A key, the connections and an active workflow on a new server: client, key, document and workflow."""
     admin = Client(scene.url, scene.admin_key)
-    _wait_for(admin)
+    wait_for(admin)
     key = admin.keys.create("demo", ["admin"]).key
     client = Client(scene.url, key)
     title("Stepwell demo")
@@ -80,7 +80,7 @@ def set_up(scene: Scene, example: str) -> tuple[Client, str, dict[str, Any], Wor
     return client, key, document, workflow
 
 
-def _wait_for(client: Client) -> None:
+def wait_for(client: Client) -> None:
     end = time.monotonic() + READY_S
     while not client.ready():
         if time.monotonic() > end:

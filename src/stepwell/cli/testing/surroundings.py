@@ -8,7 +8,7 @@ from stepwell.clock import FakeClock
 from stepwell.core import ApprovalLinks
 from stepwell.definitions import Plan
 from stepwell.engine import Engine
-from stepwell.engine.ports import ChildEnd, SecretBox
+from stepwell.engine.ports import ChildEnd, Overdraft, SecretBox
 from stepwell.errors import StepError, ValidationFailed
 from stepwell.ids import Ids
 from stepwell.steps import ApprovalWish, ChildWish, ChosenConnection, ConnectionNeed
@@ -106,6 +106,14 @@ class Surroundings:
             return None
         ended = loaded.run
         return ChildEnd(ended.state, ended.output, ended.error, (ended.ended_at or 0) - (ended.started_at or 0))
+
+    def has_budgets(self, workspace: str) -> bool:
+        """See engine.Environment: a case spends nobody's money."""
+        return False
+
+    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+        """See engine.Environment."""
+        return None
 
     def _child(self, parent: Run, path: str, workflow: str) -> tuple[Plan, Mocks]:
         """The plan of a run that a step starts, and the mocks of its steps."""

@@ -1,14 +1,23 @@
 -- name: insert_workspace
 -- Store a new workspace.
-INSERT INTO workspaces (id, name) VALUES (:id, :name);
+INSERT INTO workspaces (id, name, settings) VALUES (:id, :name, :settings);
 
 -- name: get_workspace
 -- One workspace.
-SELECT id, name FROM workspaces WHERE id = :id;
+SELECT id, name, settings, paused_at, updated_at FROM workspaces WHERE id = :id;
+
+-- name: switch_workspace
+-- Let a workspace start no runs from a time on, or let it start them again.
+UPDATE workspaces SET paused_at = CASE WHEN :paused THEN coalesce(paused_at, :now) END, updated_at = :now
+WHERE id = :id AND (paused_at IS NULL) = :paused;
+
+-- name: paused_workspaces
+-- The workspaces that start no runs.
+SELECT id FROM workspaces WHERE paused_at IS NOT NULL;
 
 -- name: list_workspaces
 -- All workspaces, oldest first.
-SELECT id, name FROM workspaces ORDER BY id;
+SELECT id, name, settings, paused_at, updated_at FROM workspaces ORDER BY id;
 
 -- name: insert_key
 -- Store a new key.

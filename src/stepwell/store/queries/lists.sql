@@ -98,3 +98,16 @@ WHERE workspace = :workspace AND workflow = :workflow AND ended_at IS NOT NULL G
 UNION ALL
 SELECT 'open', count(*), max(id) FROM runs INDEXED BY runs_open_by_workflow
 WHERE workspace = :workspace AND workflow = :workflow AND ended_at IS NULL HAVING count(*) > 0;
+
+-- name: recent_runs
+-- How many runs were created since an id, and how many of them failed.
+SELECT count(*), coalesce(sum(state IN ('failed', 'timed_out')), 0) FROM runs
+WHERE workspace = :workspace AND id >= :since;
+
+-- name: recent_cost
+-- What the runs that were created since an id have cost.
+SELECT coalesce(sum(cost), 0) FROM runs WHERE workspace = :workspace AND id >= :since;
+
+-- name: newest_run
+-- The newest run of a workspace.
+SELECT id FROM runs WHERE workspace = :workspace ORDER BY id DESC LIMIT 1;

@@ -5,8 +5,8 @@
 -- Store a new run. Positional, like put_record: binding by name costs as much again as the statement itself.
 INSERT INTO runs (workspace, id, workflow, version, state, trigger, blocked, limited, owner, epoch, seq, attempt,
                   restarted_from, parent, awaited, depth, connection, input, trigger_data, carried, fired_by, end_user,
-                  chain, mock)
-VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                  chain, mock, budget, over_budget, key)
+VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: take_idempotency_key
 -- Bind a key to a run, unless it is bound to one younger than the limit that still exists; its changes say which.
@@ -122,11 +122,12 @@ SELECT state, seq, owner, CASE WHEN limited = 1 AND blocked IS NULL THEN workflo
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: left_behind
--- What a run that ends leaves: timers, waits, events, pending approvals, runs that it waited for.
+-- What a run that ends leaves: timers, waits, events, pending approvals, tasks, runs that it waited for.
 SELECT EXISTS (SELECT 1 FROM timers WHERE workspace = :workspace AND run = :run),
        EXISTS (SELECT 1 FROM waits WHERE workspace = :workspace AND run = :run),
        EXISTS (SELECT 1 FROM events WHERE workspace = :workspace AND run = :run),
        EXISTS (SELECT 1 FROM approvals WHERE workspace = :workspace AND run = :run AND status = 'pending'),
+       EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_by_run WHERE workspace = :workspace AND run = :run),
        EXISTS (SELECT 1 FROM runs INDEXED BY runs_awaited
                WHERE workspace = :workspace AND parent = :run AND awaited = 1 AND ended_at IS NULL);
 
@@ -199,7 +200,7 @@ SELECT count(*) FROM runs INDEXED BY runs_open WHERE ended_at IS NULL;
 -- One run, whole.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
        started_at, ended_at, restarted_from, parent, connection, error, depth, fired_by, end_user,
-       chain, mock, input, trigger_data, output, carried
+       chain, mock, cost, budget, over_budget, key, held, excused, input, trigger_data, output, carried
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: get_state
@@ -209,7 +210,7 @@ SELECT state, seq, epoch, signals FROM runs WHERE workspace = :workspace AND id 
 -- name: get_records
 -- The journal of a run in the order in which its paths were started or skipped.
 SELECT path, step, status, attempt, started_seq, ended_seq, started_at, ended_at, reused, input, output, error, attempts,
-       data
+       data, cost
 FROM records WHERE workspace = :workspace AND run = :run ORDER BY started_seq;
 
 -- name: get_input
@@ -256,7 +257,7 @@ ORDER BY id DESC LIMIT :limit;
 -- What a list shows of a run; no input, no output.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
        started_at, ended_at, restarted_from, parent, connection, error, depth, fired_by, end_user,
-       chain, mock
+       chain, mock, cost, budget, over_budget, key, held, excused
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: delete_run

@@ -29,6 +29,14 @@ FROM workflows WHERE workspace = :workspace AND id = :id;
 SELECT id, slug, name, description, trigger, status, version, activated, updated_at, canvas
 FROM workflows WHERE workspace = :workspace AND slug = :slug;
 
+-- name: find_workflow
+-- Where a workflow is, by its id.
+SELECT workspace, id FROM workflows WHERE id = :id LIMIT 2;
+
+-- name: find_workflow_by_slug
+-- Where the workflows of a slug are.
+SELECT workspace, id FROM workflows WHERE slug = :slug LIMIT 2;
+
 -- name: list_workflows
 -- A page of workflows; without a status those that are not archived.
 SELECT id, slug, name, description, trigger, status, version, activated, updated_at

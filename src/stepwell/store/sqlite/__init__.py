@@ -5,6 +5,7 @@ from pathlib import Path
 from stepwell.store.sqlite.accounts import SqliteAccounts
 from stepwell.store.sqlite.connections import SqliteConnections
 from stepwell.store.sqlite.connectors import SqliteConnectors
+from stepwell.store.sqlite.costs import SqliteCosts
 from stepwell.store.sqlite.database import FILE_NAME, Database, DirectoryLock, backup, check, connect, migrate
 from stepwell.store.sqlite.deliveries import SqliteDeliveries
 from stepwell.store.sqlite.endpoints import SqliteEndpoints
@@ -15,6 +16,7 @@ from stepwell.store.sqlite.outbox import SqliteOutbox
 from stepwell.store.sqlite.runs import SqliteRuns
 from stepwell.store.sqlite.seals import SqliteSeals
 from stepwell.store.sqlite.signals import SqliteSignals
+from stepwell.store.sqlite.tasks import SqliteTasks
 from stepwell.store.sqlite.triggers import SqliteTriggers
 from stepwell.store.sqlite.workflows import SqliteWorkflows
 from stepwell.store.sqlite.writer import Boundary, Death
@@ -44,6 +46,8 @@ class SqliteStore:
         self.keys = SqliteKeys(self.database)
         self.connections = SqliteConnections(self.database)
         self.connectors = SqliteConnectors(self.database)
+        self.costs = SqliteCosts(self.database)
+        self.tasks = SqliteTasks(self.database)
         self.outbox = SqliteOutbox(self.database)
         self.endpoints = SqliteEndpoints(self.database)
         self.triggers = SqliteTriggers(self.database)

@@ -48,7 +48,7 @@ def committed(connection: apsw.Connection, commit: Commit, was: Before | None) -
         events.append((STARTED, commit.started_at))
     if commit.ended_at is not None:
         events.append((ENDS[commit.state], commit.ended_at))
-    elif _suspends(commit, state):
+    elif _suspends(commit, state) or (commit.held is not None and commit.state is RunState.PAUSED != state):
         events.append((SUSPENDED, _last_change(connection, workspace, run)))
     if events:
         _tell(connection, workspace, run, events)

@@ -23,7 +23,16 @@ class SqliteKeys:
         self._database = database
 
     async def create_workspace(self, workspace: Workspace) -> None:
-        await self._database.write(_change, ("insert_workspace", {"id": pack(workspace.id), "name": workspace.name}))
+        bindings = {"id": pack(workspace.id), "name": workspace.name, "settings": workspace.settings}
+        await self._database.write(_change, ("insert_workspace", bindings))
+
+    async def switch_workspace(self, workspace: str, now: int, *, paused: bool) -> bool:
+        return await self._database.write(
+            _change, ("switch_workspace", {"id": pack(workspace), "now": now, "paused": paused})
+        )
+
+    async def paused_workspaces(self) -> list[str]:
+        return [text(id) for (id,) in self._database.read(SQL["paused_workspaces"], {})]
 
     async def create(self, key: Key) -> None:
         await self._database.write(_create, key)
@@ -41,10 +50,10 @@ class SqliteKeys:
 
     async def workspace(self, workspace: str) -> Workspace | None:
         rows = self._database.read(SQL["get_workspace"], {"id": pack(workspace)})
-        return Workspace(text(rows[0][0]), rows[0][1]) if rows else None
+        return _workspace(rows[0]) if rows else None
 
     async def workspaces(self) -> list[Workspace]:
-        return [Workspace(text(row[0]), row[1]) for row in self._database.read(SQL["list_workspaces"], {})]
+        return [_workspace(row) for row in self._database.read(SQL["list_workspaces"], {})]
 
     async def find(self, hash: bytes) -> Key | None:
         rows = self._database.read(SQL["find_key"], {"hash": hash})
@@ -85,6 +94,11 @@ def _change(connection: apsw.Connection, wanted: tuple[str, dict[str, Any]]) -> 
     name, bindings = wanted
     connection.execute(SQL[name], bindings)
     return connection.changes() > 0
+
+
+def _workspace(row: Sequence[Any]) -> Workspace:
+    settings = row[2] if isinstance(row[2], bytes) else row[2].encode()  # the default of an old row is text
+    return Workspace(text(row[0]), row[1], settings, row[3], row[4])
 
 
 def _key(row: Sequence[Any]) -> Key:

@@ -4,7 +4,7 @@ from typing import Any
 
 from stepwell.states import RunState
 from stepwell.store.rows import Run, RunFilter, Workflow
-from stepwell.store.rows_lists import RunCounts, RunListing, WorkflowListing
+from stepwell.store.rows_lists import Activity, RunCounts, RunListing, WorkflowListing
 from stepwell.store.sql import load
 from stepwell.store.sqlite import run_reads
 from stepwell.store.sqlite.codec import key, key_or_none, listed, listed_keys, text
@@ -12,6 +12,7 @@ from stepwell.store.sqlite.database import Database
 from stepwell.store.sqlite.workflows import workflow_row
 
 SQL = load("lists.sql")
+DAY_MS = 86_400_000
 _HIGHEST = b"\xff" * 16
 
 
@@ -67,6 +68,14 @@ class SqliteLists:
         all, open = sum(numbers.values()), numbers.get("open", 0)
         return RunCounts(all, completed, all - completed - open, open, None if newest is None else text(newest))
 
+    async def activity(self, workspace: str, now: int) -> Activity:
+        place = {"workspace": key(workspace)}
+        day, month = (_since(now - days * DAY_MS) for days in (1, 30))
+        runs, failed = (await self._database.read_apart(SQL["recent_runs"], {**place, "since": day}))[0]
+        spent = (await self._database.read_apart(SQL["recent_cost"], {**place, "since": month}))[0][0]
+        newest = self._database.read(SQL["newest_run"], place)
+        return Activity(runs, failed, spent, text(newest[0][0]) if newest else None)
+
     def _of_chain(self, wanted: RunListing, bindings: dict[str, Any]) -> tuple[list[Run], int]:
         """A chain is short: it is read whole."""
         ids = [row[0] for row in self._database.read(SQL["chain_runs"], bindings)]
@@ -94,6 +103,11 @@ class SqliteLists:
 
     def _listed(self, workspace: str, ids: list[bytes]) -> list[Run]:
         return self._database.snapshot(lambda connection: run_reads.listed(connection, workspace, ids))
+
+
+def _since(time_ms: int) -> bytes:
+    """The lowest id of what was created at a time or later."""
+    return max(0, time_ms).to_bytes(6, "big") + bytes(10)
 
 
 def _filter(wanted: RunListing) -> RunFilter:

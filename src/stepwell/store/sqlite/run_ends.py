@@ -8,7 +8,7 @@ import apsw
 from stepwell.states import OPEN, RunState
 from stepwell.store.rows import End, Reached
 from stepwell.store.sql import load
-from stepwell.store.sqlite import endpoint_events, run_waits
+from stepwell.store.sqlite import endpoint_events, run_waits, task_rows
 from stepwell.store.sqlite.codec import key, text, text_or_none
 from stepwell.store.sqlite.database import rows
 
@@ -43,10 +43,10 @@ def settle(connection: apsw.Connection, workspace: bytes, run: bytes, now: int) 
     """Take away what a run leaves that has just ended, and end the runs that it waited for. One statement looks for all
     of it: most runs leave nothing."""
     target = {"workspace": workspace, "run": run}
-    timers, waits, events, approvals, children = rows(connection, SQL["left_behind"], target)[0]
+    timers, waits, events, approvals, tasks, children = rows(connection, SQL["left_behind"], target)[0]
     if timers:
         connection.execute(SQL["drop_timers"], target)
-    if waits or events or approvals:
+    if waits or events or approvals or tasks:
         run_waits.drop(connection, target)
     reached: list[Reached] = []
     if children:
@@ -95,6 +95,8 @@ def fire_timers(connection: apsw.Connection, wanted: tuple[int, int, bytes]) -> 
             continue
         if kind == "approval":
             run_waits.expire(connection, target)
+        elif kind == "lease":
+            task_rows.end_lease(connection, target, now)
         fired += signal(connection, workspace, run)
     return fired
 

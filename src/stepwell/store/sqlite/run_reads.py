@@ -11,7 +11,7 @@ from stepwell import ids
 from stepwell.states import FINAL, RecordStatus, RunState, WaitsOn
 from stepwell.store.rows import Loaded, Record, Run, RunFilter, Timer
 from stepwell.store.sql import load as load_sql
-from stepwell.store.sqlite import run_waits
+from stepwell.store.sqlite import run_waits, task_rows
 from stepwell.store.sqlite.codec import key, reference, text, text_or_none, unpack
 from stepwell.store.sqlite.database import rows
 
@@ -67,6 +67,12 @@ def _run(
         end_user=text_or_none(row[22]),
         chain=text_or_none(row[23]),
         mock=bool(row[24]),
+        cost=row[25],
+        budget=row[26],
+        over_budget=row[27] or "stop",
+        key=text_or_none(row[28]),
+        held=row[29],
+        excused=bool(row[30]),
         input=given or b"{}",
         trigger_data=trigger_data,
         output=output,
@@ -100,6 +106,7 @@ def load(connection: apsw.Connection, workspace: str, run_id: str) -> Loaded | N
             error=value(row[11]),
             attempts=value(row[12]),
             data=value(row[13]),
+            cost=row[14],
         )
         for row in connection.execute(SQL["get_records"], bindings)
     )
@@ -118,7 +125,8 @@ def _with_signals(
 ) -> Loaded:
     timers = tuple(Timer(*row) for row in connection.execute(SQL["get_timers"], bindings))
     events = run_waits.events(connection, bindings)
-    return Loaded(run, records, timers, events, run_waits.approvals(connection, run.workspace, bindings))
+    approvals = run_waits.approvals(connection, run.workspace, bindings)
+    return Loaded(run, records, timers, events, approvals, task_rows.of_run(connection, bindings))
 
 
 def with_input(connection: apsw.Connection, workspace: str, run: bytes) -> Run:

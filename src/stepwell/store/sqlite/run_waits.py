@@ -12,6 +12,7 @@ from stepwell.store.sqlite.codec import key, text
 from stepwell.store.sqlite.database import rows
 
 SQL = load("signals.sql")
+TASKS = load("tasks.sql")
 
 Bindings = dict[str, Any]
 
@@ -34,6 +35,7 @@ def close(connection: apsw.Connection, workspace: bytes, run: bytes, paths: Sequ
     connection.executemany(SQL["close_wait"], bindings)
     connection.executemany(SQL["close_tokens"], bindings)
     connection.executemany(SQL["close_approvals"], [{**each, "status": "cancelled"} for each in bindings])
+    connection.executemany(TASKS["close_tasks"], bindings)
 
 
 def expire(connection: apsw.Connection, target: Bindings) -> None:
@@ -46,11 +48,13 @@ def drop(connection: apsw.Connection, target: Bindings) -> None:
     """A run has ended."""
     for name in ("drop_waits", "drop_events", "drop_tokens", "cancel_approvals"):
         connection.execute(SQL[name], target)
+    connection.execute(TASKS["cancel_tasks"], target)
 
 
 def delete(connection: apsw.Connection, target: Bindings) -> None:
     """A final run is removed: it has no waits, events or tokens any more."""
     connection.execute(SQL["delete_approvals"], target)
+    connection.execute(TASKS["delete_tasks"], target)
 
 
 def events(connection: apsw.Connection, target: Bindings) -> tuple[RunEvent, ...]:

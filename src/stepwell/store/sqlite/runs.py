@@ -10,7 +10,7 @@ from stepwell.errors import InvalidState
 from stepwell.states import RecordStatus, RunState
 from stepwell.store.rows import Claim, Commit, Committed, End, Loaded, NewRun, Reached, Record, Run, RunFilter, Started
 from stepwell.store.sql import load
-from stepwell.store.sqlite import codec, endpoint_events, firings, run_ends, run_reads, run_waits
+from stepwell.store.sqlite import codec, costs, endpoint_events, firings, run_ends, run_reads, run_waits, task_rows
 from stepwell.store.sqlite.codec import Payload, key, key_or_none, pack, text
 from stepwell.store.sqlite.database import Database, rows
 
@@ -149,6 +149,9 @@ def _start(connection: apsw.Connection, run: NewRun) -> Started:
         key_or_none(run.end_user),
         key_or_none(run.chain),
         run.mock,
+        run.budget,
+        None if run.budget is None else run.over_budget,
+        key_or_none(run.key),
     )
     connection.execute(SQL["insert_run"], row)
     _put_records(connection, workspace, run_id, run.records, payloads)
@@ -179,13 +182,14 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
         if not finished:
             return Committed(applied=False)
         _put_records(connection, workspace, run, commit.records, payloads)
+        cost = _charge(connection, workspace, run, commit)
         endpoint_events.committed(connection, commit, was)
         limited, parent = finished[0]
         others = run_ends.settle(connection, workspace, run, commit.ended_at)
         if parent is not None:
             others += run_ends.signal(connection, workspace, parent)
         unblocked = bool(limited) and run_ends.free_place(connection, workspace, run)
-        return Committed(applied=True, unblocked=unblocked, reached=tuple(others))
+        return Committed(applied=True, unblocked=unblocked, reached=tuple(others), cost=cost)
     if commit.suspend_at is not None:
         row |= {"signals": commit.suspend_at, "waits_on": commit.waits_on}
         advanced = rows(connection, SQL["suspend_run"], row)
@@ -195,6 +199,7 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
     if not advanced:
         return Committed(applied=False)
     _put_records(connection, workspace, run, commit.records, payloads)
+    cost = _charge(connection, workspace, run, commit)
     endpoint_events.committed(connection, commit, was)
     if commit.closed:  # before what is set anew for the same paths
         run_waits.close(connection, workspace, run, commit.closed)
@@ -203,10 +208,21 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
         connection.execute(SQL["put_timer"], bindings)
     if commit.waits or commit.approvals or commit.taken:
         run_waits.put(connection, workspace, run, commit)
+    if commit.tasks:
+        task_rows.put(connection, commit.tasks)
     reached: list[Reached] = []
     for child in commit.cancels:
         reached += run_ends.cancel_awaited(connection, workspace, run, key(child), _time(commit))
-    return Committed(applied=True, signals=advanced[0][0], reached=tuple(reached))
+    return Committed(applied=True, signals=advanced[0][0], reached=tuple(reached), cost=cost)
+
+
+def _charge(connection: apsw.Connection, workspace: bytes, run: bytes, commit: Commit) -> int | None:
+    """What a commit says of costs; the run's, if something was charged. Most say nothing."""
+    if commit.held is not None:
+        costs.hold(connection, workspace, run, commit.held)
+    if not commit.charges:
+        return None
+    return costs.charge_all(connection, workspace, run, commit.charges, commit.ended_at or _time(commit))
 
 
 def _time(commit: Commit) -> int:

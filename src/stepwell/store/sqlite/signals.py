@@ -11,7 +11,7 @@ import apsw
 from stepwell.states import OPEN
 from stepwell.store.rows import Approval, Broadcast, Reached, Run, RunEvent
 from stepwell.store.sql import load
-from stepwell.store.sqlite import endpoint_events, run_ends, run_reads, run_waits
+from stepwell.store.sqlite import costs, endpoint_events, run_ends, run_reads, run_waits
 from stepwell.store.sqlite.codec import key, key_or_none, text, text_or_none
 from stepwell.store.sqlite.database import Database, rows
 
@@ -31,8 +31,8 @@ class SqliteSignals:
     async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
         return await self._database.write(_pause, (workspace, run, now))
 
-    async def resume(self, workspace: str, run: str) -> Reached | None:
-        return await self._database.write(_resume, (workspace, run))
+    async def resume(self, workspace: str, run: str, budget: int | None = None) -> Reached | None:
+        return await self._database.write(_resume, (workspace, run, budget))
 
     async def approval(self, workspace: str, approval: str) -> Approval | None:
         return self._database.snapshot(lambda connection: _approval(connection, key(workspace), key(approval)))
@@ -91,9 +91,12 @@ def _pause(connection: apsw.Connection, target: tuple[str, str, int]) -> Reached
     return Reached(workspace, run, text_or_none(owners[0][0])) if owners else None
 
 
-def _resume(connection: apsw.Connection, target: tuple[str, str]) -> Reached | None:
-    owners = rows(connection, SQL["resume_run"], {"workspace": key(target[0]), "run": key(target[1])})
-    return Reached(*target, text_or_none(owners[0][0])) if owners else None
+def _resume(connection: apsw.Connection, wanted: tuple[str, str, int | None]) -> Reached | None:
+    workspace, run, budget = wanted
+    target = {"workspace": key(workspace), "run": key(run)}
+    costs.release(connection, target["workspace"], target["run"], budget)
+    owners = rows(connection, SQL["resume_run"], target)
+    return Reached(workspace, run, text_or_none(owners[0][0])) if owners else None
 
 
 def _approval(connection: apsw.Connection, workspace: bytes, id: bytes) -> Approval | None:

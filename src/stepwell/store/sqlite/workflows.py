@@ -27,12 +27,14 @@ class SqliteWorkflows:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._places: dict[str, tuple[str, str]] = {}  # by reference, as `find` tells them
         self._found: dict[tuple[str, str], Workflow] = {}  # by workspace and reference; nobody else writes the file
 
     async def _write(self, run: Callable[[apsw.Connection, A], T], argument: A, *, size: int = 0) -> T:
         try:
             return await self._database.write(run, argument, size=size)
         finally:
+            self._places.clear()
             self._found.clear()  # before whoever asked for the change is answered
             self._database.forget()
 
@@ -67,6 +69,19 @@ class SqliteWorkflows:
             if len(self._found) >= MAX_FOUND:
                 self._found.clear()
             self._found[workspace, reference] = found
+        return found
+
+    async def find(self, reference: str) -> tuple[str, str] | None:
+        if (known := self._places.get(reference)) is not None:
+            return known
+        uuid = ids.parse(reference)
+        rows = self._database.read(SQL["find_workflow"], {"id": key(uuid)}) if uuid else []
+        rows = rows or self._database.read(SQL["find_workflow_by_slug"], {"slug": reference})
+        if len(rows) != 1:
+            return None
+        if len(self._places) >= MAX_FOUND:
+            self._places.clear()
+        found = self._places[reference] = (text(rows[0][0]), text(rows[0][1]))
         return found
 
     def _read(self, workspace: str, reference: str) -> Workflow | None:

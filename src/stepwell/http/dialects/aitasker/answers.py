@@ -6,11 +6,12 @@ import msgspec
 from starlette.responses import Response
 
 from stepwell import values
-from stepwell.errors import Fault, Forbidden, Overloaded, StepwellError, Unauthorized, ValidationFailed
+from stepwell.errors import Fault, Forbidden, InvalidKey, Overloaded, StepwellError, Unauthorized, ValidationFailed
 from stepwell.http.bodies import NOT_JSON
+from stepwell.http.dialects.aitasker.faults import worded
 from stepwell.http.errors import MethodNotAllowed, RateLimited
 from stepwell.http.routes import Answer
-from stepwell.values import Json
+from stepwell.values import Json, Path
 
 JSON = "application/json"
 STATUSES = {
@@ -20,6 +21,7 @@ STATUSES = {
     "NOT_FOUND": 404,
     "METHOD_NOT_ALLOWED": 405,
     "REQUEST_TIMEOUT": 408,
+    "FUNCTION_HAS_NO_RUNS": 400,
     "INVALID_STATUS": 409,
     "INVALID_STATE": 409,
     "IDEMPOTENCY_CONFLICT": 409,
@@ -35,7 +37,6 @@ STATUSES = {
 }
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
-_TYPES = {"Field required": "missing", "Input should be a valid UUID": "uuid_parsing"}
 
 
 class BadRequest(StepwellError):
@@ -83,22 +84,31 @@ def _text(error: StepwellError) -> str:
         return f"Missing scope: {error.details[0]['scope']}"
     if isinstance(error, RateLimited):
         return "Rate limit exceeded"
+    if isinstance(error, InvalidKey):
+        return "Invalid token"
     return "Not authenticated" if isinstance(error, Unauthorized) else error.message
 
 
 def _fault(error: ValidationFailed, fault: Fault) -> Json:
-    given: Json = error.given
-    for part in fault.path:
+    kind, message = worded(fault.message)
+    told: dict[str, Json] = {"type": kind, "loc": [error.within or "body", *fault.path], "msg": message}
+    if error.given is not None:
+        told["input"] = _at(error.given, fault.path[:-1] if kind == "missing" else fault.path)
+    return told
+
+
+def _at(given: Json, path: Path) -> Json:
+    """What was sent at a place; null if nothing was."""
+    for part in path:
         if isinstance(given, dict):
             given = given.get(str(part))
         elif isinstance(given, list) and isinstance(part, int) and part < len(given):
             given = given[part]
         else:
-            given = None
-    loc = [error.within or "body", *fault.path]
-    return {"type": _TYPES.get(fault.message, "value_error"), "loc": loc, "msg": fault.message, "input": given}
+            return None
+    return given
 
 
 def _not_json(error: ValidationFailed) -> Json:
     kind = "json_invalid" if error.message == NOT_JSON else "value_error"
-    return {"type": kind, "loc": ["body"], "msg": error.message, "input": error.given}
+    return {"type": kind, "loc": [error.within or "body"], "msg": error.message, "input": error.given}

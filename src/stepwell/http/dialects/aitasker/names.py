@@ -35,12 +35,24 @@ def path_ids(params: Mapping[str, str], **names: str) -> list[str]:
     Raises:
         ValidationFailed: of some that are no UUIDs; all are told of.
     """
-    found = {parameter: ids.parse(params[parameter]) for parameter in names}
+    found = {parameter: uuid_of(params[parameter]) for parameter in names}
     faults = [Fault((names[each],), "Input should be a valid UUID") for each, id in found.items() if id is None]
     if faults:
         given = {names[each]: params[each] for each in names}
         raise ValidationFailed("Invalid request", faults, within="path", given=given)
     return [id for id in found.values() if id is not None]
+
+
+def check_path(params: Mapping[str, str]) -> None:
+    """Raise ValidationFailed unless every parameter of a path is a UUID; the routes' `path_check`."""
+    path_ids(params, **{name: "workflow_id" if name == "id" else name for name in params})
+
+
+def uuid_of(text: str) -> str | None:
+    """The UUID in lower case with hyphens, or None if the text is not one; 32 hex digits are one as well."""
+    if len(text) == 32:
+        text = f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return ids.parse(text)
 
 
 def node_id(workflow: str, step: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from starlette.responses import Response
 
+from stepwell.cost import of_cents
 from stepwell.http.dialects.loopfour import requests, wire
 from stepwell.http.dialects.loopfour.answers import success
 from stepwell.http.dialects.loopfour.names import STATUS, run_id
@@ -32,10 +33,10 @@ async def pause_run(call: Call[None, None]) -> Response:
     return success(wire.Held(id=f"run_{run}", status=STATUS[state]))
 
 
-async def resume_run(call: Call[None, None]) -> Response:
+async def resume_run(call: Call[None, requests.ResumeBody]) -> Response:
     """POST /runs/{id}/resume."""
-    run = run_id(call.params["id"])
-    state = await call.core.signals.resume(call.workspace, run)
+    run, budget = run_id(call.params["id"]), call.body.budget_cents
+    state = await call.core.signals.resume(call.workspace, run, None if budget is None else of_cents(budget))
     return success(wire.Held(id=f"run_{run}", status=STATUS[state]))
 
 
@@ -79,8 +80,10 @@ ROUTES: Sequence[Route] = (
         handler=resume_run,
         scope="workflows:execute",
         rate=Rate.EXECUTE,
-        summary="Let a paused run go on",
+        summary="Let a paused run go on, also one that asks because of its budget",
         answers=(Answer(status=200, data=wire.Held),),
-        errors=("NOT_FOUND", "INVALID_STATE"),
+        body=requests.ResumeBody,
+        errors=("NOT_FOUND", "INVALID_STATE", "VALIDATION_ERROR"),
+        exists=run_exists,
     ),
 )

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
+from stepwell.cost import LARGEST_CENTS
 from stepwell.http.dialects.loopfour.wire import ApprovalStatus, ConnectionStatus, TriggerType, Wire, WorkflowStatus
 from stepwell.values import Json
 
@@ -119,6 +120,19 @@ class RestartBody(Wire):
     override_input: Object | None = None
     version: VersionWanted | None = None
     preview: bool = False
+
+
+class ResumeBody(Wire):
+    """What the run may cost from now on in all; without it, a run that asked because of its budget has none."""
+
+    budget_cents: Annotated[int, Meta(ge=0, le=LARGEST_CENTS)] | None = None
+
+
+class BudgetBody(Wire):
+    """What may be spent in a calendar month, and what happens beyond it."""
+
+    amount_cents: Annotated[int, Meta(ge=0, le=LARGEST_CENTS)]
+    over_budget: Literal["stop", "ask"] = "stop"
 
 
 class DecisionBody(Wire):

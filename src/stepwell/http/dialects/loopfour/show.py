@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from msgspec import UNSET, Raw
 
-from stepwell import values
+from stepwell import cost, values
 from stepwell.clock import iso
 from stepwell.core import Failure, Preview, PreviewStep, RunView, StepView, failure
 from stepwell.http.dialects.loopfour import wire
@@ -34,6 +34,7 @@ def item(run: Run) -> wire.RunItem:
         duration_ms=_duration(run.started_at, run.ended_at),
         error=None if error is None else wire.Failure(code=error.code, message=error.message),
         created_at=created(run.id),
+        cost_cents=cost.number(run.cost) if run.cost else UNSET,
     )
 
 
@@ -74,6 +75,7 @@ def step_result(step: StepView) -> wire.StepResult:
         input=step.input,
         output=step.output,
         attempt=step.attempt,
+        cost_cents=cost.number(step.cost),
         error=UNSET if step.error is None else _step_failure(step.error),
         path=step.path if in_turn(step.path) else UNSET,
         reused=True if step.reused else UNSET,
@@ -145,6 +147,8 @@ def _fields(view: RunView) -> dict[str, Any]:
         "duration_ms": _duration(run.started_at, run.ended_at),
         "error": _run_failure(view.error),
         "created_at": created(run.id),
+        "cost_cents": cost.number(run.cost),
+        "budget_cents": UNSET if run.budget is None else cost.number(run.budget),
         "waiting_for": UNSET if run.state.final else view.waiting_for,
     }
 
@@ -184,7 +188,8 @@ def _run_failure(error: Failure | None) -> wire.RunFailure | None:
     if error is None:
         return None
     step = UNSET if error.step is None else error.step
-    return wire.RunFailure(code=error.code, message=error.message, step_id=step, step=step)
+    details = error.details if error.code == "BUDGET_EXCEEDED" else UNSET
+    return wire.RunFailure(code=error.code, message=error.message, step_id=step, step=step, details=details)
 
 
 def _step_failure(error: Failure) -> wire.StepFailure:

@@ -24,7 +24,7 @@ async def run(call: Call[None, requests.RunBody]) -> Response:
     """POST /workflows/{id}/run."""
     body = call.body
     key = _idempotency_key(call, body)
-    started = await call.core.runs.start(call.workspace, _request(call.params["id"], body, key))
+    started = await call.core.runs.start(call.workspace, _request(call, body, key))
     headers = _headers(started)
     if body.mode == "async":
         return success(_started(started), 202, headers)
@@ -38,7 +38,7 @@ async def run(call: Call[None, requests.RunBody]) -> Response:
 async def batch(call: Call[None, requests.BatchBody]) -> Response:
     """POST /workflows/{id}/run/batch."""
     await workflow_exists(call)
-    wanted = [_wanted(call.params["id"], item) for item in call.body.items]
+    wanted = [_wanted(call, item) for item in call.body.items]
     requests = [each for each in wanted if isinstance(each, StartRequest)]
     outcomes = iter(await call.core.runs.start_many(call.workspace, requests))
     results = [
@@ -48,20 +48,21 @@ async def batch(call: Call[None, requests.BatchBody]) -> Response:
     return success(wire.BatchStarted(accepted=accepted, rejected=len(results) - accepted, results=results), 202)
 
 
-def _wanted(workflow: str, item: Json) -> StartRequest | ValidationFailed:
+def _wanted(call: AnyCall, item: Json) -> StartRequest | ValidationFailed:
     try:
         body = _ITEM.of_json(item)
     except ValidationFailed as error:
         return error
-    return _request(workflow, body, body.idempotency_key)
+    return _request(call, body, body.idempotency_key)
 
 
-def _request(workflow: str, body: requests.StartItem, key: str | None) -> StartRequest:
+def _request(call: AnyCall, body: requests.StartItem, key: str | None) -> StartRequest:
     return StartRequest(
-        workflow=reference("wf", workflow),
+        workflow=reference("wf", call.params["id"]),
         input={} if body.input is UNSET else body.input,
         connection=None if body.connection_id is None else reference("conn", body.connection_id),
         idempotency_key=key,
+        key=call.principal.key_id,
     )
 
 
@@ -122,7 +123,7 @@ ROUTES: Sequence[Route] = (
         ),
         body=requests.RunBody,
         headers=("Idempotency-Key",),
-        errors=("NOT_FOUND", "VALIDATION_ERROR", "INVALID_STATUS", "IDEMPOTENCY_CONFLICT"),
+        errors=("NOT_FOUND", "VALIDATION_ERROR", "INVALID_STATUS", "IDEMPOTENCY_CONFLICT", "BUDGET_EXCEEDED"),
         exists=workflow_exists,
         sheds=True,
     ),

@@ -36,6 +36,7 @@ class RunFailure(Failure):
 
     step_id: str | UnsetType = UNSET
     step: str | UnsetType = UNSET
+    details: Json | UnsetType = UNSET
 
 
 class StepFailure(Failure):
@@ -56,6 +57,7 @@ class RunItem(Wire):
     duration_ms: int | None
     error: Failure | None
     created_at: str
+    cost_cents: float | UnsetType = UNSET  # of a run that has cost something
 
 
 class StepResult(Wire):
@@ -69,6 +71,7 @@ class StepResult(Wire):
     input: Raw
     output: Raw
     attempt: int
+    cost_cents: float
     error: StepFailure | UnsetType = UNSET
     path: str | UnsetType = UNSET
     reused: bool | UnsetType = UNSET
@@ -131,6 +134,8 @@ class RunDetail(Wire):
     duration_ms: int | None
     error: RunFailure | None
     created_at: str
+    cost_cents: float
+    budget_cents: float | UnsetType = UNSET
     waiting_for: str | None | UnsetType = UNSET
 
 
@@ -225,6 +230,15 @@ class Deleted(Wire):
 
     id: str
     deleted: bool = True
+
+
+class BudgetItem(Wire):
+    """What may be spent in a calendar month (UTC), and what was spent in the current one."""
+
+    amount_cents: float
+    over_budget: Literal["stop", "ask"]
+    month: str
+    spent_cents: float
 
 
 class Held(Wire):

@@ -1,0 +1,274 @@
+"""Functions: workflows flagged `inline`, run in memory by one call into the sandbox. Nothing of a call is stored but
+counters and the last lines of its log, which die with the process. Source: AwaitStep contract 8."""
+
+import asyncio
+import hmac
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from stepwell import values
+from stepwell.auth import CannotOpen, Markers, Principal, mask, mask_text
+from stepwell.clock import Clock
+from stepwell.core.plans import Plans
+from stepwell.core.secrets import Secrets
+from stepwell.definitions import Plan
+from stepwell.errors import NotFound, StepError, Unauthorized
+from stepwell.events import Events
+from stepwell.states import WorkflowStatus
+from stepwell.steps import Script
+from stepwell.steps.ports import Code
+from stepwell.store import Store, Workflow
+from stepwell.values import Json
+
+TIMEOUT_S = 30
+AT_ONCE = 64  # calls of one function
+KEPT_LINES = 500
+KEPT_FUNCTIONS = 1000
+SCOPE = "workflows:execute"
+
+_PROGRAM = """return (async () => {
+try { return {done: await (async (input) => {
+%s
+})(input) ?? null}; }
+catch (error) { return {error: String(error instanceof Error ? error.message || error.name : error).slice(0, 1900)}; }
+})();"""
+
+
+class FunctionBusy(Exception):
+    """So many calls of the function are under way that no more are taken."""
+
+
+class FunctionStats(msgspec.Struct):
+    """Calls of a function since the server started. `total_ms` is how long all of them took."""
+
+    calls: int = 0
+    errors: int = 0
+    total_ms: float = 0.0
+    slowest_ms: float = 0.0
+
+
+class FunctionLine(msgspec.Struct, frozen=True):
+    """A line of a function's log. `at` is in epoch ms."""
+
+    at: int
+    request: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionAnswer:
+    """What a call is answered with."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is known of a function while the process lives."""
+
+    stats: FunctionStats = field(default_factory=FunctionStats)
+    lines: deque[FunctionLine] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
+    busy: int = 0
+
+
+class Functions:
+    """What can be asked of functions."""
+
+    def __init__(
+        self,
+        store: Store,
+        plans: Plans,
+        secrets: Secrets,
+        markers: Markers,
+        code: Code,
+        clock: Clock,
+        events: Events,
+    ) -> None:
+        self._store = store
+        self._plans = plans
+        self._secrets = secrets
+        self._markers = markers
+        self._code = code
+        self._clock = clock
+        self._events = events
+        self._watched: OrderedDict[tuple[str, str], _Watched] = OrderedDict()
+
+    async def find(self, reference: str) -> tuple[Workflow, Plan, str]:
+        """The active function of an id, or of a slug that only one workflow of the server has, and its workspace.
+        Raises NotFound."""
+        place = await self._store.workflows.find(reference)
+        if place is None:
+            raise NotFound("Not found")
+        workflow = await self._store.workflows.get(*place)
+        if workflow is None or workflow.status is not WorkflowStatus.ACTIVE:
+            raise NotFound("Not found")
+        plan = await self._plans.get(place[0], workflow.id, workflow.version)
+        if plan.inline is None:
+            raise NotFound("Not found")
+        return workflow, plan, place[0]
+
+    async def admit(
+        self,
+        workspace: str,
+        workflow: str,
+        plan: Plan,
+        headers: Json,
+        authenticate: Callable[[], Awaitable[Principal]],
+    ) -> None:
+        """Check what the function demands of its callers. `headers` are those of the request, in lower case;
+        `authenticate` tells whose key came with it.
+
+        Raises:
+            Unauthorized.
+        """
+        auth = (plan.inline or {}).get("auth")
+        if auth is None:
+            return
+        if auth["type"] == "key":
+            principal = await authenticate()
+            if principal.workspace != workspace or SCOPE not in principal.scopes:
+                raise Unauthorized("Unauthorized")
+            return
+        given = headers.get(auth.get("header", "x-function-secret").lower(), "")
+        wanted = (await self._open(workspace, workflow, [auth.get("secretName", "")])).values()
+        if not any(hmac.compare_digest(given.encode(), each.encode()) for each in wanted):
+            raise Unauthorized("Unauthorized")
+
+    async def call(
+        self, workspace: str, workflow: str, plan: Plan, event: Json, *, request: Json = None, request_id: str = ""
+    ) -> FunctionAnswer:
+        """Call a function with an event. Whatever its code does is an answer.
+
+        Raises:
+            FunctionBusy.
+        """
+        watched = self._of(workspace, workflow)
+        if watched.busy >= AT_ONCE:
+            raise FunctionBusy
+        watched.busy += 1
+        began = self._clock.monotonic()
+        answer = _failed("Internal server error")
+        try:
+            answer = await self._run(workspace, workflow, plan, {"event": event, "request": request}, request_id)
+        except TimeoutError:
+            answer = _failed(f"Function timed out after {TIMEOUT_S} seconds")
+        except StepError as error:
+            answer = _failed(error.message)
+        finally:
+            watched.busy -= 1
+            self._count(workspace, workflow, request_id, answer.status, (self._clock.monotonic() - began) * 1000)
+        return answer
+
+    async def value(self, workspace: str, reference: str, payload: Json, request: str) -> Json:
+        """See steps.ports.Functions."""
+        workflow = await self._store.workflows.get(workspace, reference.removeprefix("wf_"))
+        if workflow is None or workflow.status is not WorkflowStatus.ACTIVE:
+            raise StepError(f"Function not found: {reference[:100]}", kind="code")
+        plan = await self._plans.get(workspace, workflow.id, workflow.version)
+        if plan.inline is None:
+            raise StepError(f"Not a function: {reference[:100]}", kind="code")
+        try:
+            answer = await self.call(workspace, workflow.id, plan, {"payload": payload}, request_id=request)
+        except FunctionBusy:
+            raise StepError("Function is busy", kind="code", retryable=True) from None
+        if answer.status == 500:
+            raise StepError(values.decode(answer.body)["message"], kind="code")
+        return values.decode(answer.body)
+
+    def stats(self, workspace: str, workflow: str) -> FunctionStats:
+        """The counters of a function."""
+        found = self._watched.get((workspace, workflow))
+        return FunctionStats() if found is None else msgspec.structs.replace(found.stats)
+
+    def logs(self, workspace: str, workflow: str, limit: int = KEPT_LINES) -> list[FunctionLine]:
+        """The last lines that a function's calls printed, the newest first."""
+        found = self._watched.get((workspace, workflow))
+        return [] if found is None else list(reversed(found.lines))[:limit]
+
+    async def _run(
+        self, workspace: str, workflow: str, plan: Plan, given: dict[str, Json], request_id: str
+    ) -> FunctionAnswer:
+        secrets = await self._open(workspace, workflow, (plan.inline or {}).get("secrets", []))
+        box = self._markers.box(workspace, workflow, secrets)
+        (step,) = plan.steps.values()
+        lines = self._of(workspace, workflow).lines
+        script = Script(
+            language="javascript",
+            code=_PROGRAM % step.program.code,
+            input={**given, "env": {**plan.variables, **secrets}, "now": self._clock.now_ms()},
+            timeout_ms=(TIMEOUT_S + 1) * 1000,
+        )
+
+        def log(line: str) -> None:
+            lines.append(FunctionLine(self._clock.now_ms(), request_id, mask_text(box.hide(line))))
+
+        async with asyncio.timeout(TIMEOUT_S):
+            told = mask(box.hide(await self._code.run(workspace, script, log)))
+        if "error" in told:
+            log(f"Error: {told['error']}")
+            return _failed(told["error"])
+        done = told["done"]
+        return _answered(done) if (plan.inline or {}).get("triggerCode") else FunctionAnswer(200, values.encode(done))
+
+    async def _open(self, workspace: str, workflow: str, names: list[str]) -> dict[str, str]:
+        if not names:
+            return {}
+        try:
+            return await self._secrets.open(workspace, workflow, names)
+        except CannotOpen:
+            raise StepError("A secret cannot be read; enter it again", code="SECRET_MISSING") from None
+
+    def _of(self, workspace: str, workflow: str) -> _Watched:
+        found = self._watched.setdefault((workspace, workflow), _Watched())
+        self._watched.move_to_end((workspace, workflow))
+        idle = next((place for place, each in self._watched.items() if not each.busy and each is not found), None)
+        if len(self._watched) > KEPT_FUNCTIONS and idle is not None:
+            del self._watched[idle]
+        return found
+
+    def _count(self, workspace: str, workflow: str, request_id: str, status: int, took_ms: float) -> None:
+        stats = self._of(workspace, workflow).stats
+        stats.calls += 1
+        stats.errors += status == 500
+        stats.total_ms += took_ms
+        stats.slowest_ms = max(stats.slowest_ms, took_ms)
+        self._events.emit(
+            "function.called",
+            workspace=workspace,
+            workflow=workflow,
+            request=request_id,
+            status=status,
+            duration_ms=took_ms,
+        )
+
+
+def _failed(message: str) -> FunctionAnswer:
+    return FunctionAnswer(500, values.encode({"message": message}))
+
+
+def _answered(done: Json) -> FunctionAnswer:
+    """What code that answers requests itself returned: `{status, headers, body}`."""
+    wrong = _failed("The function must return {status, headers, body}")
+    if not isinstance(done, dict) or not done.keys() <= {"status", "headers", "body"}:
+        return wrong
+    status, headers, body = done.get("status", 200), done.get("headers", {}), done.get("body")
+    if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
+        return wrong
+    if not isinstance(headers, dict) or not all(map(_is_header, headers.items())):
+        return wrong
+    content = b"" if body is None else body.encode() if isinstance(body, str) else values.encode(body)
+    return FunctionAnswer(status, content, {name.lower(): value for name, value in headers.items()})
+
+
+def _is_header(pair: tuple[str, Json]) -> bool:
+    name, value = pair
+    plain = isinstance(value, str) and value.isascii() and value.isprintable()
+    return plain and name.isascii() and name.replace("-", "").isalnum() and name.lower() not in _OWN
+
+
+_OWN = frozenset({"content-length", "transfer-encoding", "connection", "date", "x-request-id"})

@@ -1,0 +1,48 @@
+"""What must be there when a node begins: the values that its templates name. Source: AITasker contract 7.2."""
+
+from collections.abc import Iterator, Mapping
+
+from stepwell.expressions import CompileFailed, compile_template
+from stepwell.http.dialects.aitasker.templates import Place, core_path
+from stepwell.values import Json, Path
+
+_TEXTS = ("task_template", "node_config", "input_mapping")
+_MOST = 1000
+
+
+def required(node: Mapping[str, Json], place: Place) -> list[dict[str, Json]]:
+    """The values that a node requires, as a step of the core has them, each told of by the name and the place that its
+    author gave it. A text with tags or the filter `default` decides for itself what is missing."""
+    found: dict[tuple[Path, str], None] = {}
+    for field in _TEXTS:
+        for where, text in _texts(node[field], (field,)):
+            for name in _names(text):
+                core = core_path(name, place if field != "input_mapping" else place.outside)
+                if core is not None:
+                    said = f"{'.'.join(map(str, name))} in {'.'.join(map(str, where))}"
+                    found[core, said] = None
+    return [{"path": list(path), "as": said[:500]} for path, said in list(found)[:_MOST]]
+
+
+def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        in_mapping = path[0] == "input_mapping" and "{" not in value and value.startswith(("trigger.", "nodes."))
+        if in_mapping and len(path) == 2:
+            yield path, f"{{{{{value}}}}}"
+        elif "{{" in value and not (path[0] == "input_mapping" and len(path) > 2):
+            yield path, value
+    elif isinstance(value, dict | list) and (path[0] != "input_mapping" or len(path) == 1):
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            if path[-1] != "params" or key not in ("code", "expression"):
+                yield from _texts(child, (*path, key))
+
+
+def _names(text: str) -> list[Path]:
+    if "{%" in text or "default" in text:
+        return []
+    try:
+        return sorted(
+            (name for _, name in compile_template(text).references), key=lambda name: text.find(str(name[-1]))
+        )
+    except CompileFailed:
+        return []  # told of when the whole is compiled

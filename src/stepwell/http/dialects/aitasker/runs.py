@@ -1,0 +1,259 @@
+"""Runs: started by the trigger endpoint, listed, read, cancelled, and what they cost. Source: AITasker contract 4.1, 5,
+9."""
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Raw
+from starlette.responses import Response
+
+from stepwell import values
+from stepwell.core import RunView, StartRequest
+from stepwell.errors import InvalidState, InvalidStatus, NotFound, PayloadTooLarge
+from stepwell.http.bodies import Headers
+from stepwell.http.dialects.aitasker.answers import BadRequest, bare
+from stepwell.http.dialects.aitasker.located import param, workflow, workflow_exists
+from stepwell.http.dialects.aitasker.names import STATUS, check_path
+from stepwell.http.dialects.aitasker.run_object import costs, run_object, status_of
+from stepwell.http.dialects.aitasker.shown import ShownNode, nodes_of, source_of
+from stepwell.http.dialects.aitasker.wire_runs import RunCosts, RunsQuery, Trigger, WorkflowRun
+from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
+from stepwell.states import OPEN, RunState, WorkflowStatus
+from stepwell.store import Run, RunListing
+from stepwell.store import Workflow as Row
+from stepwell.values import Json
+
+PAYLOAD_BYTES = 256 * 1024
+TOTAL = "X-Total-Count"
+_AT_ONCE = 200
+
+
+async def trigger(call: Call[None, Trigger]) -> Response:
+    """POST /workspaces/{workspace_id}/workflows/{id}/trigger."""
+    row = await workflow(call)
+    payload = call.body.trigger_payload or {}
+    if len(values.encode(payload)) > PAYLOAD_BYTES:
+        raise PayloadTooLarge(PAYLOAD_BYTES, "Trigger payload")
+    await workers_take_runs(call)
+    if row.status is not WorkflowStatus.ACTIVE:
+        raise InvalidState(f"Workflow is not active (status: {row.status})")
+    nodes, document = await _nodes(call, row, row.version)
+    if not nodes:
+        raise BadRequest("Workflow has no nodes")
+    request = StartRequest(
+        workflow=row.id, input=payload, idempotency_key=_idempotency_key(call.headers), key=call.principal.key_id
+    )
+    started = await call.core.runs.start(call.workspace, request)
+    if started.replayed:
+        return bare(await _shown(call, row, started.run))
+    return bare(run_object(newborn(call, row, started.run, payload), nodes, document))
+
+
+async def workers_take_runs(call: AnyCall) -> None:
+    """Raise InvalidState if the workspace's pool of workers is paused."""
+    try:
+        await call.core.workspaces.check_takes_runs(call.workspace)
+    except InvalidStatus:
+        raise InvalidState("Hired agent is paused") from None
+
+
+def newborn(call: AnyCall, row: Row, run: str, payload: Mapping[str, Json]) -> RunView:
+    """A run as it was stored by its start, whatever it has come to since."""
+    stored = Run(
+        workspace=call.workspace,
+        id=run,
+        workflow=row.id,
+        version=row.version,
+        state=RunState.PENDING,
+        trigger="api",
+        waits_on=None,
+        blocked=None,
+        owner=None,
+        epoch=1,
+        signals=0,
+        deaths=0,
+        seq=0,
+        state_seq=0,
+        attempt=1,
+        started_at=None,
+        ended_at=None,
+        restarted_from=None,
+        parent=None,
+        connection=None,
+        error=None,
+    )
+    given = values.encode(payload)
+    return RunView(run=stored, input=Raw(given), output=Raw(b"null"), error=None, steps=())
+
+
+async def list_runs(call: Call[RunsQuery, None]) -> Response:
+    """GET /workflows/{id}/runs, and below the workspace."""
+    row = await workflow(call)
+    query = call.query
+    states = () if query.status is None else tuple(state for state, word in STATUS.items() if word == query.status)
+    if query.status in ("running", "waiting"):
+        found = await _open_runs(call, row, query.status)
+        runs, total = found[query.offset : query.offset + query.limit], len(found)
+    else:
+        wanted = RunListing(
+            workspace=call.workspace, workflows=(row.id,), states=states, offset=query.offset, limit=query.limit
+        )
+        runs, total = await call.core.store.lists.runs(wanted)
+    versions: dict[int, tuple[list[ShownNode], Mapping[str, Json]]] = {}
+    shown = []
+    for run in runs:
+        if run.version not in versions:
+            versions[run.version] = await _nodes(call, row, run.version)
+        shown.append(run_object(await call.core.runs.get(call.workspace, run.id), *versions[run.version]))
+    return bare(shown, headers={TOTAL: str(total)})
+
+
+async def get_run(call: Call[None, None]) -> Response:
+    """GET /workflows/{id}/runs/{run_id}, and below the workspace."""
+    row = await workflow(call)
+    return bare(await _shown(call, row, param(call, "run_id")))
+
+
+async def cancel_run(call: Call[None, None]) -> Response:
+    """POST /workflows/{id}/runs/{run_id}/cancel, and below the workspace."""
+    row = await workflow(call)
+    view = await _view(call, row, param(call, "run_id"))
+    if view.run.state.final:
+        raise InvalidState(f"Run is {status_of(view.run)}")
+    try:
+        await call.core.runs.cancel(call.workspace, view.run.id)
+    except InvalidState:  # it ended meanwhile
+        view = await _view(call, row, view.run.id)
+        raise InvalidState(f"Run is {status_of(view.run)}") from None
+    return bare(await _shown(call, row, view.run.id))
+
+
+async def run_costs(call: Call[None, None]) -> Response:
+    """GET /workspaces/{workspace_id}/workflows/{id}/runs/{run_id}/costs."""
+    row = await workflow(call)
+    view = await _view(call, row, param(call, "run_id"))
+    nodes, _ = await _nodes(call, row, view.run.version)
+    return bare(costs(view, nodes))
+
+
+async def run_exists(call: AnyCall) -> None:
+    """Raise NotFound unless the path's workflow has the path's run."""
+    await _view(call, await workflow(call), param(call, "run_id"))
+
+
+async def _open_runs(call: AnyCall, row: Row, word: str) -> list[Run]:
+    """The open runs of a workflow that one of two words names, which tell more of a run than its state does."""
+    found: list[Run] = []
+    before = None
+    while True:
+        wanted = RunListing(
+            workspace=call.workspace, workflows=(row.id,), states=tuple(OPEN), before=before, limit=_AT_ONCE
+        )
+        runs, _ = await call.core.store.lists.runs(wanted)
+        found += [run for run in runs if status_of(run) == word]
+        if len(runs) < _AT_ONCE:
+            return found
+        before = runs[-1].id
+
+
+async def _view(call: AnyCall, row: Row, run: str) -> RunView:
+    view = await call.core.runs.get(call.workspace, run)
+    if view.run.workflow != row.id:
+        raise NotFound("Run not found")
+    return view
+
+
+async def _shown(call: AnyCall, row: Row, run: str) -> WorkflowRun:
+    view = await _view(call, row, run)
+    return run_object(view, *await _nodes(call, row, view.run.version))
+
+
+async def _nodes(call: AnyCall, row: Row, version: int) -> tuple[list[ShownNode], Mapping[str, Json]]:
+    """The nodes of a version, and its definition."""
+    document = (await call.core.workflows.version(call.workspace, row.id, version)).document
+    types: dict[str, str] = {}
+    if source_of(document) is None:
+        types = await call.core.workflows.step_types(call.workspace, row.id, version)
+    return nodes_of(row.id, document, types), document
+
+
+def _idempotency_key(headers: Headers) -> str | None:
+    given = headers.get(b"idempotency-key")
+    return None if given is None else given.decode("latin-1")[:255]
+
+
+_RUN = (Answer(status=200, data=WorkflowRun),)
+_IN_WORKSPACE = "/workspaces/{workspace_id}"
+
+
+def _both(prefix: str, of_workspace: str) -> tuple[Route, ...]:
+    """The routes below a prefix; both forms do the same."""
+    runs = f"{prefix}/workflows/{{id}}/runs"
+    return (
+        Route(
+            method="GET",
+            path=runs,
+            handler=list_runs,
+            scope="runs:read",
+            rate=Rate.READ,
+            summary=f"List the runs of a workflow{of_workspace}, newest first",
+            answers=(Answer(status=200, data=WorkflowRun, listed=True),),
+            query=RunsQuery,
+            errors=("NOT_FOUND", "VALIDATION_ERROR"),
+            path_check=check_path,
+            exists=workflow_exists,
+        ),
+        Route(
+            method="GET",
+            path=f"{runs}/{{run_id}}",
+            handler=get_run,
+            scope="runs:read",
+            rate=Rate.READ,
+            summary=f"Read a run{of_workspace} with what became of its nodes",
+            answers=_RUN,
+            errors=("NOT_FOUND", "VALIDATION_ERROR"),
+            path_check=check_path,
+        ),
+        Route(
+            method="POST",
+            path=f"{runs}/{{run_id}}/cancel",
+            handler=cancel_run,
+            scope="workflows:execute",
+            rate=Rate.WRITE,
+            summary=f"Cancel an open run{of_workspace}",
+            answers=_RUN,
+            errors=("NOT_FOUND", "INVALID_STATE", "VALIDATION_ERROR"),
+            path_check=check_path,
+        ),
+    )
+
+
+ROUTES: Sequence[Route] = (
+    Route(
+        method="POST",
+        path=f"{_IN_WORKSPACE}/workflows/{{id}}/trigger",
+        handler=trigger,
+        scope="workflows:execute",
+        rate=Rate.EXECUTE,
+        summary="Start a run; it is on disk when this is answered",
+        answers=_RUN,
+        body=Trigger,
+        headers=("Idempotency-Key",),
+        errors=("NOT_FOUND", "BAD_REQUEST", "INVALID_STATE"),
+        path_check=check_path,
+        exists=workflow_exists,
+        sheds=True,
+    ),
+    *_both(_IN_WORKSPACE, " of the workspace"),
+    *_both("", ""),
+    Route(
+        method="GET",
+        path=f"{_IN_WORKSPACE}/workflows/{{id}}/runs/{{run_id}}/costs",
+        handler=run_costs,
+        scope="runs:read",
+        rate=Rate.READ,
+        summary="What a run and each of its nodes have cost",
+        answers=(Answer(status=200, data=RunCosts),),
+        errors=("NOT_FOUND", "VALIDATION_ERROR"),
+        path_check=check_path,
+    ),
+)

@@ -1,0 +1,276 @@
+"""IRs become native documents, and everything that can be found wrong with one is found when it is saved. Source:
+AwaitStep contract 9, 10."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import msgspec
+
+from stepwell.core import Draft
+from stepwell.errors import Fault, ValidationFailed
+from stepwell.http.dialects.awaitstep.ir import expressions
+from stepwell.http.dialects.awaitstep.ir.containers import Builder
+from stepwell.http.dialects.awaitstep.ir.durations import duration_fault
+from stepwell.http.dialects.awaitstep.ir.expressions import Expression, Wrong
+from stepwell.http.dialects.awaitstep.ir.nodes import too_deep
+from stepwell.http.dialects.awaitstep.ir.shape import Graph, read
+from stepwell.http.dialects.awaitstep.ir.structure import CONTAINERS, GraphFault, Structure, structure
+from stepwell.http.dialects.awaitstep.ir.workshop import Script, Step, Surroundings, Workshop
+from stepwell.triggers.cron import compile_cron
+from stepwell.values import Json, Path
+
+MAX_STEPS = 500
+MAX_NESTING = 16
+FUNCTION_REFUSES = frozenset({"sleep", "sleep_until", "wait_for_event"})
+_DURATIONS = {"sleep": ("duration",), "wait_for_event": ("timeout",), "sub_workflow": ("timeout",)}
+
+_HIDDEN = re.compile(r"__(arm|args|cond|out)$")
+_EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_TYPESCRIPT = re.compile(
+    r"\b(?:interface|enum|namespace|declare)\s+\w+|\btype\s+\w+\s*(?:<[^>]*>)?\s*=|\bas\s+(?:const|any|[A-Z]\w*|string|number|"
+    r"boolean|unknown)\b|[\w)\]]\??\s*:\s*(?:string|number|boolean|any|unknown|void|never|object|[A-Z]\w*(?:<|\[\]|\b))"
+    r"|\w<\w+>\s*\(|\w!\.|\bimport\s+type\b"
+)
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What save finds. `scripts` are still to be checked for their syntax, see `drafts` and `script_faults`."""
+
+    graph: Graph
+    structure: Structure
+    schema_faults: list[Fault]
+    graph_faults: list[GraphFault]
+    warnings: tuple[str, ...]
+    scripts: tuple[Script, ...]
+    kind: str
+
+    @property
+    def drafts(self) -> list[Draft]:
+        """The scripts as the core checks them."""
+        return [Draft(each.code, (), each.expression, located=True) for each in self.scripts]
+
+
+class NodeSteps(msgspec.Struct, frozen=True):
+    """A node and its steps in the core: `step`, and `output_step`, whose recorded output holds the node's value at
+    `output_path`; a value that is not there is null. `counts`: its value can be the output of a run."""
+
+    node_id: str
+    name: str
+    type: str
+    step: str
+    output_path: tuple[str | int, ...]
+    output_step: str
+    counts: bool
+
+
+class CompiledIr(msgspec.Struct, frozen=True):
+    """The native fields `trigger` and `steps`; the node of each step; environment variables that are missing."""
+
+    fields: dict[str, Json]
+    warnings: tuple[str, ...]
+    origins: dict[str, str]
+    faults: list[GraphFault]
+    missing: tuple[str, ...] = ()
+
+    def node_at(self, path: Path) -> str | None:
+        """The node that a place of the native document comes from."""
+        found: str | None = None
+        at: Json = self.fields
+        for part in path:
+            inside = isinstance(at, dict) and part in at
+            if not inside and not (isinstance(at, list) and isinstance(part, int) and part < len(at)):
+                break
+            at = at[part]
+            if isinstance(at, dict) and isinstance(at.get("id"), str):
+                found = self.origins.get(at["id"], found)
+        return found
+
+
+def check(ir: Json, kind: str) -> Checked:
+    """Everything that can be found wrong with an IR of a workflow or a function (`script`) but the syntax of its
+    JavaScript."""
+    graph = read(ir)
+    schema = list(graph.faults)
+    if not schema and ir["kind"] != kind:
+        schema.append(Fault(("ir", "kind"), f"Expected {kind}"))
+    if schema:
+        return Checked(Graph(faults=schema), Structure((), []), schema, [], (), (), kind)
+    tree = structure(graph)
+    faults = [*tree.faults, *_of_kind(graph, kind)]
+    if tree.faults:
+        found = _alone(graph)
+        return Checked(graph, tree, [], _once([*faults, *found.faults]), (), tuple(found.scripts), kind)
+    shop = Workshop(graph, tree.items, Surroundings())
+    builder = Builder(shop, tree.items)
+    steps = builder.build()
+    faults += shop.faults + list(_too_large(graph, steps))
+    warnings = [*_plain_edges(graph), *shop.warnings]
+    if kind == "script":
+        tried = [each for each in graph.nodes if each.config.get("retries") or each.data.get("retryLimit") is not None]
+        warnings += [f"{node.id}: A function does not retry" for node in tried]
+    return Checked(graph, tree, [], _once(faults), tuple(warnings), tuple(shop.scripts), kind)
+
+
+def script_faults(checked: Checked, told: Sequence[str | None]) -> list[GraphFault]:
+    """The faults of scripts, of what is wrong with the syntax of each as `core.scripts` tells it."""
+    faults = []
+    for script, wrong in zip(checked.scripts, told, strict=True):
+        if wrong is not None:
+            typed = _TYPESCRIPT.search(script.written) is not None
+            message = f"TypeScript is not supported, write JavaScript: {wrong}" if typed else wrong
+            faults.append(GraphFault(script.path, message[:500], script.node_id))
+    return faults
+
+
+def compile_ir(
+    checked: Checked,
+    *,
+    variables: Collection[str],
+    secrets: Collection[str],
+    workflows: Mapping[str, str],
+    functions: Mapping[str, str],
+) -> CompiledIr:
+    """Compile an IR without faults. `workflows` and `functions` give the core's workflow for each name that a
+    sub_workflow or sub_script may have for it."""
+    graph = checked.graph
+    shop = Workshop(graph, checked.structure.items, Surroundings(variables, secrets, workflows, functions))
+    builder = Builder(shop, checked.structure.items)
+    fields: dict[str, Json] = {"trigger": native_trigger(graph.trigger), "steps": builder.build()}
+    return CompiledIr(fields, checked.warnings, builder.origins, shop.faults, tuple(sorted(shop.missing)))
+
+
+def node_steps(ir: Json) -> list[NodeSteps]:
+    """The nodes of a sound IR in the order of the document, with their steps; none of an IR that is not sound."""
+    graph = read(ir)
+    tree = structure(graph)
+    if graph.faults or tree.faults:
+        return []
+    builder = Builder(Workshop(graph, tree.items, Surroundings()), tree.items)
+    builder.build()
+    return [
+        NodeSteps(
+            node_id=node.id,
+            name=node.name,
+            type=node.type,
+            step=node.step,
+            output_path=builder.values[node.id][3:],
+            output_step=str(builder.values[node.id][1]),
+            counts=node.type not in ("branch", "break"),
+        )
+        for node in graph.nodes
+    ]
+
+
+def is_added(step: str) -> bool:
+    """Whether a step was added for a node, so that it is not shown as one."""
+    return _HIDDEN.search(step) is not None
+
+
+def native_trigger(trigger: dict[str, Json]) -> dict[str, Json]:
+    """The core's trigger."""
+    match trigger.get("type"):
+        case "cron":
+            return {"type": "schedule", "cron": _cron(trigger), "timezone": "UTC"}
+        case "event":
+            return {"type": "webhook", "filter": {"eventType": {"$eq": trigger.get("eventType")}}}
+    return {"type": "api"}
+
+
+def _cron(trigger: dict[str, Json]) -> Json:
+    return trigger.get("cron", trigger.get("expression", trigger.get("schedule")))
+
+
+def _of_kind(graph: Graph, kind: str) -> Iterator[GraphFault]:
+    """Faults of the trigger, and of what a function may not have."""
+    trigger = graph.trigger.get("type", "manual")
+    at: Path = ("ir", "trigger", "type")
+    if kind == "script":
+        for node in graph.nodes:
+            if node.type in FUNCTION_REFUSES:
+                yield GraphFault((*node.path, "type"), f"A function cannot have a {node.type}", node.id)
+        if graph.trigger and trigger != "http":
+            yield GraphFault(at, "A function has no trigger but http")
+        return
+    if trigger not in ("manual", "cron", "http", "event"):
+        yield GraphFault(at, f"Unknown trigger type: {trigger}"[:300])
+    elif trigger == "cron":
+        try:
+            compile_cron(_cron(graph.trigger))
+        except ValidationFailed as error:
+            for fault in error.faults:
+                yield GraphFault(("ir", "trigger", "cron"), fault.message)
+    elif trigger == "event":
+        event = graph.trigger.get("eventType")
+        if not isinstance(event, str) or not _EVENT_TYPE.fullmatch(event):
+            yield GraphFault(("ir", "trigger", "eventType"), "Expected 1 to 100 letters, digits, _ or -")
+
+
+def _alone(graph: Graph) -> Workshop:
+    """What can be found in nodes one by one, when they form no tree: all but what needs their order."""
+    shop = Workshop(graph, (), Surroundings())
+    known = {*shop.nodes, "event", "env", "trigger", "err"}
+    for node in graph.nodes:
+        if node.type == "loop":
+            known |= {str(node.data.get("itemVar") or "item"), str(node.data.get("indexVar") or "i")}
+    for node in graph.nodes:
+        for field in _DURATIONS.get(node.type, ()):
+            given = node.data.get(field)
+            written = given is not None and not (isinstance(given, str) and ("{{" in given or "${" in given))
+            if written and (wrong := duration_fault(given)):
+                shop.fault(node, wrong, "data", field)
+        for path, text in _texts(node.data, ("data",)):
+            if path[-1] in ("code", "condition"):
+                code = expressions.script(text, lambda found: "__r[0]")
+                shop.scripts.append(Script((*node.path, *path), node.id, code or "null", text, path[-1] == "condition"))
+            for part in expressions.parts(text):
+                if isinstance(part, Expression) and part.root not in known:
+                    shop.fault(node, f'References nonexistent node "{part.root}"', *path)
+                elif isinstance(part, Wrong) and path[-1] not in ("code", "condition", "body", "input", "payload"):
+                    shop.fault(node, part.message, *path)
+    return shop
+
+
+def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(value, str):
+        if value.strip():
+            yield path, value
+    elif isinstance(value, dict | list):
+        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _texts(child, (*path, key))
+
+
+def _too_large(graph: Graph, steps: list[Step]) -> Iterator[GraphFault]:
+    for node in graph.nodes:
+        if too_deep(node.data):
+            yield GraphFault((*node.path, "data"), "Nested too deeply", node.id)
+    count, depth = _size(steps)
+    if count > MAX_STEPS:
+        yield GraphFault(("ir", "nodes"), f"More than {MAX_STEPS} compiled steps")
+    if depth > MAX_NESTING:
+        yield GraphFault(("ir", "nodes"), f"Containers are nested deeper than {MAX_NESTING} compiled steps")
+
+
+def _size(steps: list[Step]) -> tuple[int, int]:
+    """How many steps there are, and how deep."""
+    count, depth = len(steps), 1 if steps else 0
+    for step in steps:
+        config = step.get("config", {})
+        lists = [config[name] for name in ("then", "else", "steps", "catch", "finally") if name in config]
+        lists += [each["steps"] for each in config.get("branches", ())]
+        for inner in lists:
+            more, below = _size(inner)
+            count, depth = count + more, max(depth, below + 1)
+    return count, depth
+
+
+def _plain_edges(graph: Graph) -> Iterator[str]:
+    out: dict[str, int] = {}
+    for edge in graph.edges:
+        out[edge.source] = out.get(edge.source, 0) + 1
+    for node in graph.nodes:
+        if node.type not in CONTAINERS and out.get(node.id, 0) > 1:
+            yield f"{node.id}: Several edges lead out of this node; what follows runs one after another"
+
+
+def _once(faults: list[GraphFault]) -> list[GraphFault]:
+    return [fault for at, fault in enumerate(faults) if fault not in faults[:at]][:1000]

@@ -1,0 +1,68 @@
+"""Rows of tasks in SQLite, and what other writers do with them inside their transactions."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import apsw
+
+from stepwell.states import TaskStatus
+from stepwell.store import task_changes
+from stepwell.store.rows_tasks import Task
+from stepwell.store.sql import load
+from stepwell.store.sqlite.codec import key, text
+from stepwell.store.sqlite.database import rows
+
+SQL = load("tasks.sql")
+
+Bindings = dict[str, Any]
+_NAMES = (
+    "workspace", "id", "run", "workflow", "path", "step", "status", "title", "description", "task_type", "score",
+    "cost", "declared", "attempts", "max_attempts", "auto_accept", "min_score", "max_cost", "worker", "token",
+    "lease_until", "claimed_at", "error", "reject_reason", "approved_by", "approved_at", "started_at", "completed_at",
+    "updated_at", "template", "input", "output",
+)  # fmt: skip
+_KEYS = ("workspace", "id", "run", "workflow")
+_SAVED = (
+    "workspace", "id", "status", "output", "score", "cost", "attempts", "worker", "token", "lease_until", "claimed_at",
+    "error", "reject_reason", "approved_by", "approved_at", "started_at", "completed_at", "updated_at",
+)  # fmt: skip
+
+
+def put(connection: apsw.Connection, tasks: Iterable[Task]) -> None:
+    """The new tasks of a commit."""
+    for task in tasks:
+        connection.execute(SQL["insert_task"], columns(task))
+
+
+def of_run(connection: apsw.Connection, target: Bindings) -> tuple[Task, ...]:
+    """The tasks of a run, oldest first."""
+    return tuple(task_of(row) for row in connection.execute(SQL["tasks_of_run"], target))
+
+
+def end_lease(connection: apsw.Connection, target: Bindings, now: int) -> None:
+    """The timer of a lease at a path has fired: the claim ends, unless it was prolonged meanwhile."""
+    for row in rows(connection, SQL["task_at"], target):
+        task = task_of(row)
+        if (task.lease_until or 0) > now:
+            connection.execute(SQL["put_lease"], {**target, "due": task.lease_until})
+        else:
+            save(connection, task_changes.released(task, task_changes.LEASE_ENDED, now))
+
+
+def save(connection: apsw.Connection, task: Task) -> None:
+    """Write what has become of a task."""
+    fields = columns(task)
+    connection.execute(SQL["save_task"], {name: fields[name] for name in _SAVED})
+
+
+def columns(task: Task) -> Bindings:
+    """The columns of a task by name."""
+    fields = {name: getattr(task, name) for name in _NAMES}
+    return fields | {name: key(fields[name]) for name in _KEYS}
+
+
+def task_of(row: Sequence[Any]) -> Task:
+    """A row as a task."""
+    fields = dict(zip(_NAMES, row, strict=True))
+    fields |= {name: text(fields[name]) for name in _KEYS}
+    return Task(**fields | {"status": TaskStatus(fields["status"]), "auto_accept": bool(fields["auto_accept"])})

@@ -1,0 +1,165 @@
+"""AwaitStep contract 8, over a socket: functions are called, answer, and leave no run."""
+
+import pytest
+import requests
+
+from live import Api, refused
+from stepwell.values import Json, decode
+
+
+def function(code: str, inline: Json = True, **more: Json) -> Json:
+    step = {"id": "graph", "type": "code", "config": {"language": "javascript", "code": code}}
+    return {"name": "function", "trigger": {"type": "api"}, "inline": inline, "steps": [step], **more}
+
+
+def call(api: Api, reference: str, body: bytes = b"", method: str = "POST", **headers: str) -> requests.Response:
+    return requests.request(method, f"{api.server.url}/fn/{reference}", data=body, headers=headers, timeout=10)
+
+
+def stats(api: Api, workflow: str) -> tuple[int, int]:
+    found = api.server.parts.core.functions.stats(api.workspace, workflow.removeprefix("wf_"))
+    return found.calls, found.errors
+
+
+def test_a_function_answers_with_what_its_code_returns(api: Api) -> None:
+    workflow = api.workflow(function("const {qty, price} = input.event.payload; return {Total: qty * price};"))
+
+    answer = call(api, workflow, b'{"qty":3,"price":500}')
+
+    assert (answer.status_code, answer.json()) == (200, {"Total": 1500})
+    assert call(api, workflow.removeprefix("wf_"), b'{"qty":1,"price":2}').json() == {"Total": 2}
+
+
+def test_a_function_is_called_by_its_slug(api: Api) -> None:
+    api.workflow(function("return {n: 1};", slug="by-slug"))
+
+    assert call(api, "by-slug").json() == {"n": 1}
+    assert call(api, "wf_by-slug").json() == {"n": 1}
+
+
+def test_a_call_leaves_no_run(api: Api) -> None:
+    workflow = api.workflow(function("return {};"))
+
+    call(api, workflow)
+
+    assert api.data("GET", f"/runs?workflowId={workflow}") == []
+
+
+def test_a_run_of_a_function_is_refused(api: Api) -> None:
+    workflow = api.workflow(function("return {};"))
+
+    answer = api.post(f"/workflows/{workflow}/run", {})
+
+    refused(answer, 400, "FUNCTION_HAS_NO_RUNS")
+    assert "A function has no runs; call its URL with an HTTP POST instead" in answer.text
+
+
+@pytest.mark.parametrize("body", [b"", b"{not json"])
+def test_a_body_that_is_not_json_is_null(api: Api, body: bytes) -> None:
+    workflow = api.workflow(function("return {payload: input.event.payload};"))
+
+    assert call(api, workflow, body).json() == {"payload": None}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_another_method_is_answered_without_a_call(api: Api, method: str) -> None:
+    workflow = api.workflow(function("return {};"))
+
+    answer = call(api, workflow, b"", method)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert stats(api, workflow) == (0, 0)
+
+
+def test_an_error_that_the_code_throws_is_told_by_its_message(api: Api) -> None:
+    workflow = api.workflow(function("throw new Error('qty is required');"))
+
+    answer = call(api, workflow)
+
+    assert (answer.status_code, answer.json()) == (500, {"message": "qty is required"})
+    assert stats(api, workflow) == (1, 1)
+
+
+def test_what_is_unknown_or_not_active_is_not_found(api: Api) -> None:
+    draft = api.workflow(function("return {};"), active=False)
+    ordinary = api.workflow({**function("return {};"), "inline": None})
+
+    for reference in (draft, ordinary, "wf_nothing"):
+        answer = call(api, reference)
+        assert (answer.status_code, answer.json()) == (404, {"message": "Not found"})
+
+
+def test_nothing_of_a_call_is_seen_by_the_next(api: Api) -> None:
+    seen = "{x: globalThis.x ?? null, y: ({}).y ?? null}"
+    workflow = api.workflow(
+        function(f"const seen = {seen}; globalThis.x = 1; Object.prototype.y = 1; return {{x: seen.x, y: seen.y}};")
+    )
+
+    for _ in range(12):
+        assert call(api, workflow).json() == {"x": None, "y": None}
+
+
+def test_a_function_that_wants_a_key_is_refused_without_one(api: Api) -> None:
+    workflow = api.workflow(function("return {n: 1};", {"auth": {"type": "key"}}))
+
+    without = call(api, workflow)
+    other_scope = call(api, workflow, Authorization=f"Bearer {api.with_scopes('runs:read').key}")
+    admitted = call(api, workflow, Authorization=f"Bearer {api.key}")
+
+    assert (without.status_code, without.json()) == (401, {"message": "Unauthorized"})
+    assert other_scope.status_code == 401
+    assert admitted.json() == {"n": 1}
+
+
+def test_a_function_that_wants_a_secret_compares_the_header(api: Api) -> None:
+    auth: Json = {"type": "secret", "header": "X-Own", "secretName": "PASS"}
+    workflow = api.workflow(function("return {n: 1};", {"auth": auth}))
+    api.data("POST", f"/workflows/{workflow}/secrets", {"key": "PASS", "value": "open sesame"})
+
+    assert call(api, workflow, **{"x-own": "wrong"}).status_code == 401
+    assert call(api, workflow).status_code == 401
+    assert call(api, workflow, **{"x-own": "open sesame"}).status_code == 200
+
+
+def test_a_secret_of_the_environment_is_masked_where_it_comes_out(api: Api) -> None:
+    code = "console.log(input.env.PASS); return {same: input.env.PASS === 'open sesame', told: input.env.PASS};"
+    workflow = api.workflow(function(code, {"secrets": ["PASS"]}))
+    api.data("POST", f"/workflows/{workflow}/secrets", {"key": "PASS", "value": "open sesame"})
+
+    answer = call(api, workflow, **{"X-Request-Id": "asked-1"})
+    (line,) = api.server.parts.core.functions.logs(api.workspace, workflow.removeprefix("wf_"))
+
+    assert answer.json() == {"same": True, "told": "[secret]"}
+    assert (line.request, line.text) == ("asked-1", "[secret]")
+
+
+def test_code_that_answers_requests_itself_gets_every_method(api: Api) -> None:
+    code = "return {status: 418, headers: {'X-Own': input.request.query.a}, body: input.request.method};"
+    workflow = api.workflow(function(code, {"triggerCode": True}))
+
+    answer = call(api, f"{workflow}?a=b", method="GET")
+
+    assert (answer.status_code, answer.headers["X-Own"], answer.text) == (418, "b", "GET")
+
+
+def test_an_answer_of_another_form_is_an_error(api: Api) -> None:
+    workflow = api.workflow(function("return {status: 'fine'};", {"triggerCode": True}))
+
+    assert call(api, workflow).status_code == 500
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"steps": []}, {"inline": {"auth": {"type": "secret"}}}, {"inline": {"auth": {"type": "other"}}}],
+)
+def test_a_function_that_cannot_be_called_is_refused_at_save(api: Api, change: Json) -> None:
+    refused(api.post("/workflows", {**function("return {};"), **change}), 400, "VALIDATION_ERROR")
+
+
+def test_an_answer_is_json(api: Api) -> None:
+    workflow = api.workflow(function("return 1;"))
+
+    answer = call(api, workflow)
+
+    assert answer.headers["content-type"] == "application/json"
+    assert decode(answer.content) == 1

@@ -1,0 +1,28 @@
+"""`retryOn: "any"`: errors that would end the step at once are repeated as well."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kit import World, effect
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path / "stepwell.db")
+    await world.boot()
+    yield world
+    await world.store.close()
+
+
+@pytest.mark.parametrize(("retry_on", "attempts"), [("any", 3), ("transient", 1), (None, 1)])
+async def test_an_error_that_does_not_pass_is_repeated_only_if_any_is(
+    world: World, retry_on: str | None, attempts: int
+) -> None:
+    retry = {"maxAttempts": 3, **({} if retry_on is None else {"retryOn": retry_on})}
+    run = await world.start(world.define(effect("pay", {"fail": 9, "status": 400}, retryConfig=retry)))
+    await world.settle_through(60)
+
+    assert (await world.outcome(run))[0] == "failed"
+    assert len(world.ledger.performed) == attempts
