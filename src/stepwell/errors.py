@@ -153,7 +153,8 @@ class StepError(Exception):
     """A step's attempt failed. `code` is of the table in the LoopFour contract 5.4.
 
     `kind` is one of timeout, network, http, provider, code (None for faults the engine finds itself). `outcome_unknown`
-    says that the request may have had its effect: a timeout, or a connection lost after sending.
+    says that the request may have had its effect: a timeout, or a connection lost after sending. `final` says that no
+    policy tries it again.
     """
 
     def __init__(
@@ -177,6 +178,7 @@ class StepError(Exception):
         self.retry_after_ms = retry_after_ms
         self.outcome_unknown = outcome_unknown
         self.details = details or {}
+        self.final = False
 
     def as_json(self) -> dict[str, Json]:
         """`{code, message, details?}` as it is recorded."""

@@ -169,6 +169,7 @@ class _Performing:
     engine: Engine
     runs: Runs
     budgets: Budgets
+    functions: Functions
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,7 @@ def _performing(ground: _Ground, outside: _Outside) -> _Performing:
     ports = Ports(outside.http, outside.actions, outside.outbox, sandbox, functions)
     engine = Engine(store.runs, environment, ports, clock, ground.ids, ground.events, limits)
     runs = environment.runs = Runs(store, engine, plans, ground.ids, clock, settings.limits.input_bytes, budgets)
-    return _Performing(plans, secrets, links, sandbox, engine, runs, budgets)
+    return _Performing(plans, secrets, links, sandbox, engine, runs, budgets, functions)
 
 
 def _starting(ground: _Ground, outside: _Outside, performing: _Performing) -> _Starting:

@@ -202,6 +202,18 @@ def test_the_same_idempotency_key_gets_the_same_run(client: AitaskerApi) -> None
     assert len(client.answer("GET", f"/workflows/{workflow}/runs")) == 1
 
 
+def test_a_repeat_gets_the_first_answer_whatever_has_come_since(client: AitaskerApi) -> None:
+    workflow = client.workflow(shape_node())["id"]
+    path, key = client.ws(f"/workflows/{workflow}/trigger"), {"Idempotency-Key": "one"}
+    first = client.answer("POST", path, {"trigger_payload": {"n": 1}}, headers=key)
+    client.final(workflow, first["id"])
+    client.answer("PUT", f"/workflows/{workflow}", {"status": "paused"})
+
+    assert client.answer("POST", path, {"trigger_payload": {"n": 1}}, headers=key) == first
+    refused = client("POST", path, {}, headers={"Idempotency-Key": "two"})
+    assert detail(refused, 409) == "Workflow is not active (status: paused)"
+
+
 def test_runs_are_listed_newest_first_with_their_nodes_in_both_forms(client: AitaskerApi) -> None:
     workflow = client.workflow(shape_node())["id"]
     ids = [client.trigger(workflow)["id"] for _ in range(3)]

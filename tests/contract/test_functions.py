@@ -163,3 +163,28 @@ def test_an_answer_is_json(api: Api) -> None:
 
     assert answer.headers["content-type"] == "application/json"
     assert decode(answer.content) == 1
+
+
+def test_a_step_calls_a_function(api: Api) -> None:
+    api.workflow(function("return {twice: input.event.payload.n * 2};", slug="twice"))
+    config: Json = {"function": "twice", "payload": {"n": "{{input.n}}"}}
+    caller = api.workflow(
+        {"name": "caller", "trigger": {"type": "api"}, "steps": [{"id": "ask", "type": "function", "config": config}]}
+    )
+
+    run = api.finish(caller, input={"n": 21})
+
+    assert run["steps"][0]["output"] == {"value": {"twice": 42}}
+
+
+@pytest.mark.parametrize(
+    ("named", "message"), [("nowhere", "Function not found: nowhere"), ("throws", "qty is required")]
+)
+def test_a_step_whose_function_fails_tells_why(api: Api, named: str, message: str) -> None:
+    api.workflow(function("throw new Error('qty is required');", slug="throws"))
+    step: Json = {"id": "ask", "type": "function", "config": {"function": named}}
+    caller = api.workflow({"name": "caller", "trigger": {"type": "api"}, "steps": [step]})
+
+    run = api.finish(caller, input={})
+
+    assert run["error"]["message"] == message

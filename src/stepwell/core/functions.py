@@ -21,7 +21,7 @@ from stepwell.states import WorkflowStatus
 from stepwell.steps import Script
 from stepwell.steps.ports import Code
 from stepwell.store import Store, Workflow
-from stepwell.values import Json
+from stepwell.values import InvalidJson, Json
 
 TIMEOUT_S = 30
 AT_ONCE = 64  # calls of one function
@@ -176,9 +176,11 @@ class Functions:
             answer = await self.call(workspace, workflow.id, plan, {"payload": payload}, request_id=request)
         except FunctionBusy:
             raise StepError("Function is busy", kind="code", retryable=True) from None
-        if answer.status == 500:
-            raise StepError(values.decode(answer.body)["message"], kind="code")
-        return values.decode(answer.body)
+        told = _read(answer.body)
+        if answer.status >= 400:
+            message = told.get("message") if isinstance(told, dict) else None
+            raise StepError(str(message or f"The function answered {answer.status}")[:1900], kind="code")
+        return told
 
     def stats(self, workspace: str, workflow: str) -> FunctionStats:
         """The counters of a function."""
@@ -245,6 +247,13 @@ class Functions:
             status=status,
             duration_ms=took_ms,
         )
+
+
+def _read(body: bytes) -> Json:
+    try:
+        return values.decode(body) if body else None
+    except InvalidJson:
+        return body.decode(errors="replace")
 
 
 def _failed(message: str) -> FunctionAnswer:

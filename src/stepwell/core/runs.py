@@ -134,7 +134,7 @@ class Runs:
         ):
             raise InvalidStatus(f"Workflow must be active to run. Current status: {workflow.status}")
         self._engine.admit()
-        if self.takes_runs is not None:
+        if self.takes_runs is not None and request.parent is None:
             await self.takes_runs(workspace)
         if self._budgets is not None:
             await self._budgets.check_start(workspace, request.key)
@@ -381,6 +381,8 @@ class Runs:
         self, loaded: Loaded, version: int, plan: Plan, start: str | None, given: bytes, *, same_operations: bool
     ) -> Restarted:
         run = loaded.run
+        if self.takes_runs is not None:
+            await self.takes_runs(run.workspace)
         if self._budgets is not None:
             await self._budgets.check_start(run.workspace, run.key)
         earlier = carried.decode(run.carried)

@@ -161,7 +161,8 @@ class Attempts:
         now = self._gear.clock.now_ms()
         attempts = self._with_failure(record, now, error)
         tried = sum(attempt["error"]["code"] != INTERRUPTED for attempt in values.decode(attempts))
-        if not (error.retryable or step.retry.any_error) or tried >= step.retry.max_attempts:
+        again = (error.retryable or step.retry.any_error) and not error.final
+        if not again or tried >= step.retry.max_attempts:
             return self._close(step, record.path, now, error=error, data=data)
         delay = step.retry.delay_ms(tried, self._gear.random)
         due = now + max(delay, min(error.retry_after_ms or 0, LONGEST_RETRY_AFTER_MS))

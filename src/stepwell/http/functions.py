@@ -47,7 +47,9 @@ class FunctionRoute:
             return Response(b"", 200)
         named: Json = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers.items()}
         try:
-            await functions.admit(workspace, workflow.id, plan, named, lambda: self.core.authenticator.authenticate(_key(named)))
+            await functions.admit(
+                workspace, workflow.id, plan, named, lambda: self.core.authenticator.authenticate(_key(named))
+            )
         except Unauthorized:
             return _told(401, "Unauthorized", {"WWW-Authenticate": "Bearer"})
         body = await read_body(receive, headers, self.body_limit)

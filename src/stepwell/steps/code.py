@@ -5,6 +5,7 @@ import warnings
 from dataclasses import dataclass
 
 from stepwell.definitions import Kind, Source
+from stepwell.errors import StepError
 from stepwell.expressions import Scope, Template
 from stepwell.steps.fields import number_field, read_number, text_field
 from stepwell.steps.ports import Call, ConnectionNeed, Ports, Script
@@ -14,6 +15,8 @@ LANGUAGES = ("javascript", "python")
 MAX_TIMEOUT_MS = 30_000
 MAX_OUTPUT_BYTES = 10 * 1024 * 1024
 MAX_CODE = 256 * 1024
+ATTEMPT = "__attempt"  # a member of the input by this name becomes the number of the attempt
+NON_RETRYABLE = "NonRetryableError"  # an error of this name is not tried again
 CHECKED_CODE = 64 * 1024  # of longer code the sandbox finds the faults
 
 _LIMITS = ("timeout", "sandbox")
@@ -70,14 +73,21 @@ class CodeStep:
         timeouts = [read_number(config, "timeout"), read_number(limits, "timeoutMs")]
         longest_ms = min(MAX_TIMEOUT_MS, int(call.timeout_s * 1000))
         most = read_number(limits, "maxOutputSize")
+        given = config["input"]
+        if isinstance(given, dict) and ATTEMPT in given:
+            given = {**given, ATTEMPT: call.attempt}
         script = Script(
             language=config["language"],
             code=config["code"],
-            input=config["input"],
+            input=given,
             timeout_ms=min([longest_ms, *(max(1, int(each)) for each in timeouts if each is not None)]),
             max_output_bytes=MAX_OUTPUT_BYTES if most is None else max(1, min(int(most), MAX_OUTPUT_BYTES)),
         )
-        result = await ports.code.run(call.workspace, script, call.log)
+        try:
+            result = await ports.code.run(call.workspace, script, call.log)
+        except StepError as error:
+            error.final = error.message.startswith(NON_RETRYABLE)
+            raise
         return result if isinstance(result, dict) else {"result": result}
 
 

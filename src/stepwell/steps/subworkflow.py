@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stepwell.definitions import Kind, Source
+from stepwell.definitions.wording import kind_of
 from stepwell.expressions import Scope, Template
 from stepwell.steps.fields import (
     flag_field,
@@ -42,11 +43,7 @@ class SubworkflowStep:
         "required": ["workflowId"],
         "properties": {
             "workflowId": text_field("Id or slug of the workflow.", minLength=1),
-            "inputMapping": {
-                "type": ["object", "string"],
-                "pattern": r"\{[{%]",
-                "description": "Templates that make the input.",
-            },
+            "inputMapping": {"description": "Templates that make the input: an object, or one template that gives it."},
             "waitForCompletion": flag_field("Whether the step ends with the run it starts.", default=True),
             "timeoutMinutes": number_field("Limit of the wait.", exclusiveMinimum=0, maximum=_LONGEST_MINUTES),
             "idempotencyKey": text_field("A run of the workflow with the same key is used instead of a new one."),
@@ -54,6 +51,9 @@ class SubworkflowStep:
     }
 
     def compile(self, source: Source) -> Template | None:
+        given = source.config.get("inputMapping")
+        if given is not None and not isinstance(given, dict) and not (isinstance(given, str) and "{{" in given):
+            source.fault(("inputMapping",), f"Expected object, received {kind_of(given)}")
         return source.template()
 
     def resolve(self, program: Template, scope: Scope) -> Json:

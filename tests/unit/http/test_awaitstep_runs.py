@@ -103,6 +103,24 @@ async def test_the_error_of_a_step_names_the_line_of_its_author(world: World) ->
     assert (state, error["message"]) == ("failed", "Error: no (line 3)")
 
 
+async def test_every_error_of_a_step_is_tried_again_and_code_sees_the_attempt(world: World) -> None:
+    code = "if (ctx.attempt < 3) throw new Error('not yet'); return ctx.attempt"
+    ir = graph(step("a", code, retryLimit=2, retryDelay="1 second"), edges="")
+
+    assert await ran(world, ir) == ("completed", {"a": 3})
+
+
+async def test_a_non_retryable_error_is_not_tried_again(world: World) -> None:
+    run = await world.start(
+        define(world, graph(step("a", "throw new NonRetryableError('no')", retryLimit=5), edges=""))
+    )
+    await world.settle()
+
+    state, error = await world.outcome(run)
+
+    assert (state, error["message"]) == ("failed", "NonRetryableError: no (line 1)")
+
+
 # -- sleep, sleep_until
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stepwell.cli.bench.figures import measure
+from stepwell.cli.bench.functions import measure_functions
 from stepwell.cli.bench.report import Figure
 from stepwell.cli.bench.webhooks import measure_webhooks
 from stepwell.cli.output import out, show_json
@@ -23,12 +24,14 @@ class Part(StrEnum):
     """What can be measured alone."""
 
     WEBHOOKS = "webhooks"
+    FUNCTIONS = "functions"
 
 
 def bench(
     part: Annotated[Part | None, typer.Argument(help="Measure this alone.", show_default="everything")] = None,
     runs: Annotated[int, typer.Option(help="How many runs each throughput figure starts.", min=1000)] = 20_000,
     deliveries: Annotated[int, typer.Option(help="How many webhooks the burst has.", min=100)] = 10_000,
+    calls: Annotated[int, typer.Option(help="How often a function is called.", min=100)] = 5_000,
     listed: Annotated[int, typer.Option(help="How many stored runs the lists are measured on.", min=1000)] = 1_000_000,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
@@ -40,12 +43,15 @@ def bench(
         err.print(f"[dim]{figure.name}:[/] {figure.value:,.1f} {figure.unit}", highlight=False)
 
     with tempfile.TemporaryDirectory(prefix="stepwell-bench-") as folder:
-        for name in ("engine", "steps", "suspended", "served", "recovery", "lists", "webhooks"):
+        for name in ("engine", "steps", "suspended", "served", "recovery", "lists", "webhooks", "functions"):
             (Path(folder) / name).mkdir()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             if part is None:
                 runner.run(measure(Path(folder), runs, listed, report))
-            runner.run(measure_webhooks(Path(folder) / "webhooks", deliveries, report))
+            if part in (None, Part.WEBHOOKS):
+                runner.run(measure_webhooks(Path(folder) / "webhooks", deliveries, report))
+            if part in (None, Part.FUNCTIONS):
+                runner.run(measure_functions(Path(folder) / "functions", calls, report))
     if json:
         show_json([figure._asdict() for figure in figures])
     else:

@@ -1,4 +1,4 @@
-"""The story of nodes: a workspace, a workflow whose work an outside worker does and a person accepts, and what it costs."""
+"""The story of nodes: a workflow whose work an outside worker does and a person accepts, and what it costs."""
 
 import json
 import time

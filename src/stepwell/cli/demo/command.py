@@ -14,6 +14,7 @@ from typing import Annotated
 
 import typer
 
+from stepwell.cli.demo.aitasker import tell_aitasker
 from stepwell.cli.demo.approval import tell_approval
 from stepwell.cli.demo.story import Scene, tell
 from stepwell.cli.demo.stripe import StripeServer
@@ -35,12 +36,14 @@ class Story(StrEnum):
     ORDER = "order"
     APPROVAL = "approval"
     TRIGGERS = "triggers"
+    AITASKER = "aitasker"
 
 
 _STORIES: dict[Story, Callable[[Scene], None]] = {
     Story.ORDER: tell,
     Story.APPROVAL: tell_approval,
     Story.TRIGGERS: tell_triggers,
+    Story.AITASKER: tell_aitasker,
 }
 
 
@@ -49,7 +52,7 @@ def demo(
         Story,
         typer.Argument(
             help="order: invoice and mail. approval: a decision, an event, a restart inside a loop. triggers: webhook, "
-            "schedule, trigger instance."
+            "schedule, trigger instance. aitasker: nodes, outside workers, costs."
         ),
     ] = Story.ORDER,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0 takes a free one.")] = 3000,
@@ -60,7 +63,7 @@ def demo(
 ) -> None:
     """Start a server and show a workflow, every step as it happens: one order with an invoice over HTTP and a mail over
     SMTP; or (`approval`) an order over a limit that waits for a person and an event, and is restarted inside its loop;
-    or (`triggers`) workflows that start by themselves.
+    or (`triggers`) workflows that start by themselves; or (`aitasker`) nodes whose work outside workers do, at a cost.
 
     Nothing leaves this machine: the provider and the mail server run on loopback, which workflows may reach in the
     demo only.

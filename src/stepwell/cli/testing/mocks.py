@@ -167,7 +167,7 @@ class Mocks:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StagePorts(Ports):
     """The ports of a case: nothing outside can be reached through them, but the mocks of a run (by its id) can."""
 

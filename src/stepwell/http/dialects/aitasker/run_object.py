@@ -24,7 +24,7 @@ _UNREACHED = {
 }
 _ENDS = {RecordStatus.SUCCESS: "completed", RecordStatus.ERROR: "failed", RecordStatus.SKIPPED: "skipped"}
 _OF_TASK = {TaskStatus.CLAIMED: "running", TaskStatus.REVIEW: "review"}
-_APART = (WaitsOn.TIMER, WaitsOn.CHILD)
+_APART = (WaitsOn.TIMER, WaitsOn.RETRY, WaitsOn.CHILD)
 
 
 def status_of(run: Run) -> str:

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from msgspec import Raw
 from starlette.responses import Response
 
@@ -33,19 +34,37 @@ async def trigger(call: Call[None, Trigger]) -> Response:
     payload = call.body.trigger_payload or {}
     if len(values.encode(payload)) > PAYLOAD_BYTES:
         raise PayloadTooLarge(PAYLOAD_BYTES, "Trigger payload")
-    await workers_take_runs(call)
+    nodes, document = await _nodes(call, row, row.version)
+    key = _idempotency_key(call.headers)
+    if key is None or not nodes:  # with a key the core first looks whether this is a repeat
+        await _check_starts(call, row, nodes)
+    request = StartRequest(workflow=row.id, input=payload, idempotency_key=key, key=call.principal.key_id)
+    try:
+        started = await call.core.runs.start(call.workspace, request)
+    except InvalidStatus:
+        await _check_starts(call, row, nodes)
+        raise
+    if started.replayed:
+        return bare(await _first_answer(call, row, started.run))
+    return bare(run_object(newborn(call, row, started.run, payload), nodes, document))
+
+
+async def _check_starts(call: AnyCall, row: Row, nodes: list[ShownNode]) -> None:
+    """Raise what keeps a workflow from being started, in the words of the dialect."""
     if row.status is not WorkflowStatus.ACTIVE:
         raise InvalidState(f"Workflow is not active (status: {row.status})")
-    nodes, document = await _nodes(call, row, row.version)
+    await workers_take_runs(call)
     if not nodes:
         raise BadRequest("Workflow has no nodes")
-    request = StartRequest(
-        workflow=row.id, input=payload, idempotency_key=_idempotency_key(call.headers), key=call.principal.key_id
+
+
+async def _first_answer(call: AnyCall, row: Row, run: str) -> WorkflowRun:
+    """What was answered when a run was started."""
+    view = await _view(call, row, run)
+    then = msgspec.structs.replace(row, version=view.run.version)
+    return run_object(
+        newborn(call, then, run, values.decode(bytes(view.input))), *await _nodes(call, row, then.version)
     )
-    started = await call.core.runs.start(call.workspace, request)
-    if started.replayed:
-        return bare(await _shown(call, row, started.run))
-    return bare(run_object(newborn(call, row, started.run, payload), nodes, document))
 
 
 async def workers_take_runs(call: AnyCall) -> None:

@@ -91,8 +91,9 @@ async def update_workflow(call: Call[None, WorkflowChanges]) -> Response:
 
     if owned:
         _check(fields, call.body)
-        await drafts.keep_secret(call.core, call.workspace, row.id, fields)
     await call.core.workflows.revise(call.workspace, row.id, changed, call.principal.key_id)
+    if owned:
+        await drafts.keep_secret(call.core, call.workspace, row.id, fields)
     await _move(call, row, target)
     return bare(await shown(call, row.id))
 

@@ -244,7 +244,8 @@ class Code:
         if mentions(code, "trigger"):
             given["trigger"], prelude = "{{trigger}}", prelude + "const trigger = input.trigger; "
         if mentions(code, "ctx"):
-            prelude += "const ctx = {attempt: (input && input.__attempt) || 1}; "
+            given["__attempt"] = 1  # the step itself writes the number here
+            prelude += "const ctx = {attempt: input.__attempt}; "
         if mentions(code, "NonRetryableError"):
             prelude += _NON_RETRYABLE
         if "__t(" in code:
