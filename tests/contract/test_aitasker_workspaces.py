@@ -3,7 +3,8 @@
 import pytest
 
 from aitasker_client import AitaskerApi, aitasker, detail, places, shape_node
-from live import Api, NewApi
+from contract.flows import begun, ended, event, sub, suspended
+from live import Api, NewApi, failing, refused, transform
 from stepwell.values import decode
 
 WORKSPACE = (
@@ -144,16 +145,12 @@ def test_a_paused_pool_lets_runs_under_way_start_theirs_but_nothing_be_retried(
 ) -> None:
     api, agent = client.native, boss.answer("GET", boss.ws())["hired_agent_id"]
     child = api.workflow(transform())
-    steps = [
-        {"id": "go", "type": "wait_for_event", "config": {"eventType": "go"}},
-        {"id": "child", "type": "subworkflow", "config": {"workflowId": child}},
-    ]
-    parent = api.start(api.workflow({"name": "Parent", "trigger": {"type": "api"}, "steps": steps}))
-    failed = api.finish(api.workflow(fails()))["id"]
-    api.until(parent, lambda run: run["status"] == "waiting" or run["stepResults"])
+    parent = begun(api, event(), sub(child))
+    suspended(api, parent)
+    failed = api.finish(api.workflow(failing()))["id"]
 
     boss.answer("POST", f"/workspaces/agents/{agent}/pause")
-    api.data("POST", f"/runs/{parent}/events", {"type": "go"})
+    api.data("POST", f"/runs/{parent}/events", {"type": "paid"})
 
-    assert api.final(parent)["status"] == "completed"
-    assert not api.post(f"/runs/{failed}/retry", {}).ok
+    assert ended(api, parent)["status"] == "completed"
+    refused(api.post(f"/runs/{failed}/retry", {}), 400, "INVALID_STATUS")

@@ -73,7 +73,14 @@ def test_a1_finished_run_shows_every_step_in_both_lists(api: Api, workflow: str)
         "input": INPUT,
         "output": SENT,
         "stepResults": [
-            {"stepId": step, "status": "success", "attempt": 1, "input": given or config, "output": output}
+            {
+                "stepId": step,
+                "status": "success",
+                "attempt": 1,
+                "input": given or config,
+                "output": output,
+                "costCents": 0,
+            }
             for step, given, output in results
         ],
         "steps": [{"id": step, "status": "completed", "output": output} for step, _, output in results],
@@ -84,6 +91,7 @@ def test_a1_finished_run_shows_every_step_in_both_lists(api: Api, workflow: str)
         "suspendReason": None,
         "attempt": 1,
         "error": None,
+        "costCents": 0,
     }
     assert all(name in run and all(name in step for step in run["stepResults"]) for name in TIMES[:3])
 

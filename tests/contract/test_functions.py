@@ -4,6 +4,7 @@ import pytest
 import requests
 
 from live import Api, refused
+from stepwell.core import functions
 from stepwell.values import Json, decode
 
 
@@ -188,3 +189,23 @@ def test_a_step_whose_function_fails_tells_why(api: Api, named: str, message: st
     run = api.finish(caller, input={})
 
     assert run["error"]["message"] == message
+
+
+def test_a_call_that_takes_too_long_is_ended(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow = api.workflow(function("while (input.event.payload) {} return {};"))
+    call(api, workflow)  # so that the sandbox stands
+    monkeypatch.setattr(functions, "TIMEOUT_S", 1)
+
+    answer = call(api, workflow, b"true")
+
+    assert (answer.status_code, answer.json()) == (500, {"message": "Function timed out after 1 seconds"})
+
+
+def test_more_calls_than_are_taken_at_once_are_refused(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    workflow = api.workflow(function("return {};"))
+    monkeypatch.setattr(functions, "AT_ONCE", 0)
+
+    answer = call(api, workflow)
+
+    assert (answer.status_code, answer.json()) == (503, {"message": "Function is busy"})
+    assert answer.headers["Retry-After"] == "1"
