@@ -444,3 +444,12 @@ def _one_run(client: AitaskerApi, workflow: str) -> Json:
         time.sleep(0.005)
     assert len(rows) == 1
     return client.native.final(rows[0]["id"])
+
+
+def test_the_same_idempotency_key_makes_one_workflow(client: AitaskerApi) -> None:
+    body, key = {"title": "Once", "nodes": [shape_node()]}, {"Idempotency-Key": "once"}
+
+    first, second = (client.answer("POST", client.ws("/workflows"), body, headers=key) for _ in range(2))
+
+    assert first == second
+    assert len(client.answer("GET", client.ws("/workflows"))) == 1

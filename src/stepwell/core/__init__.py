@@ -27,6 +27,7 @@ from stepwell.core.polls import Polls
 from stepwell.core.previews import Preview, PreviewStep
 from stepwell.core.probes import Probes, Tested
 from stepwell.core.provider_hooks import ProviderHooks
+from stepwell.core.repeats import Repeats
 from stepwell.core.rotation import Rotation, VaultStatus
 from stepwell.core.routing import Routing
 from stepwell.core.runs import Restarted, Runs, StartedRun, StartRequest, StreamEvent
@@ -37,6 +38,7 @@ from stepwell.core.secrets import SecretName, Secrets
 from stepwell.core.selection import DEFAULT_USER
 from stepwell.core.setup import ensure_first_workspace
 from stepwell.core.signals import Signals
+from stepwell.core.targets import Targets, UnsupportedProvider
 from stepwell.core.tasks import Claimed, Tasks
 from stepwell.core.threads import Reply, Threads
 from stepwell.core.tokens import AccessTokens
@@ -72,6 +74,9 @@ __all__ = [
     "Draft",
     "Reply",
     "Scripts",
+    "Repeats",
+    "Targets",
+    "UnsupportedProvider",
     "Claimed",
     "Tasks",
     "Threads",

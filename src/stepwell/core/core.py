@@ -21,12 +21,14 @@ from stepwell.core.oauth import Authorizations
 from stepwell.core.outbox import Outbox
 from stepwell.core.polls import Polls
 from stepwell.core.probes import Probes
+from stepwell.core.repeats import Repeats
 from stepwell.core.rotation import Rotation
 from stepwell.core.runs import Runs
 from stepwell.core.schedules import Schedules
 from stepwell.core.scripts import Scripts
 from stepwell.core.secrets import Secrets
 from stepwell.core.signals import Signals
+from stepwell.core.targets import Targets
 from stepwell.core.tasks import Tasks
 from stepwell.core.threads import Threads
 from stepwell.core.triggers import Triggers
@@ -68,6 +70,8 @@ class Core:
     budgets: Budgets
     workspaces: Workspaces
     tasks: Tasks
+    targets: Targets
+    repeats: Repeats
     connections: Connections
     accounts: Accounts
     authorizations: Authorizations

@@ -7,6 +7,7 @@ from stepwell.store.port_endpoints import Endpoints
 from stepwell.store.port_invocations import Invocations
 from stepwell.store.port_lists import Lists
 from stepwell.store.port_seals import SEAL_KINDS, Seal, SealKind, Seals
+from stepwell.store.port_sources import Sources
 from stepwell.store.port_tasks import TaskChange, Tasks
 from stepwell.store.port_triggers import Accounts, Deliveries, Triggers
 from stepwell.store.rows import (
@@ -40,6 +41,7 @@ from stepwell.store.rows_costs import Budget, OverBudget
 from stepwell.store.rows_endpoints import Endpoint, EndpointMessage, MessageStatus
 from stepwell.store.rows_invocations import Invocation, InvocationFilter
 from stepwell.store.rows_lists import Activity, RunCounts, RunListing, WorkflowListing
+from stepwell.store.rows_sources import Answered, Deployment, SourceVersion, SourceWorkflow, StoredVariable
 from stepwell.store.rows_tasks import Task, TaskClaim, TaskDelivery, TaskFailure, TaskVerdict
 from stepwell.store.rows_triggers import (
     AccountLink,
@@ -72,6 +74,12 @@ __all__ = [
     "RunCounts",
     "RunListing",
     "WorkflowListing",
+    "Answered",
+    "Deployment",
+    "SourceVersion",
+    "SourceWorkflow",
+    "Sources",
+    "StoredVariable",
     "Task",
     "TaskChange",
     "TaskClaim",

@@ -12,6 +12,7 @@ from stepwell.store.port_endpoints import Endpoints
 from stepwell.store.port_invocations import Invocations
 from stepwell.store.port_lists import Lists
 from stepwell.store.port_seals import Seals
+from stepwell.store.port_sources import Sources
 from stepwell.store.port_tasks import Tasks
 from stepwell.store.port_triggers import Accounts, Deliveries, Triggers
 from stepwell.store.rows import (
@@ -379,6 +380,8 @@ class Store(Protocol):
     def costs(self) -> Costs: ...
     @property
     def tasks(self) -> Tasks: ...
+    @property
+    def sources(self) -> Sources: ...
 
     @property
     def outbox(self) -> Outbox: ...

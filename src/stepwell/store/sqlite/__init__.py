@@ -16,6 +16,7 @@ from stepwell.store.sqlite.outbox import SqliteOutbox
 from stepwell.store.sqlite.runs import SqliteRuns
 from stepwell.store.sqlite.seals import SqliteSeals
 from stepwell.store.sqlite.signals import SqliteSignals
+from stepwell.store.sqlite.sources import SqliteSources
 from stepwell.store.sqlite.tasks import SqliteTasks
 from stepwell.store.sqlite.triggers import SqliteTriggers
 from stepwell.store.sqlite.workflows import SqliteWorkflows
@@ -48,6 +49,7 @@ class SqliteStore:
         self.connectors = SqliteConnectors(self.database)
         self.costs = SqliteCosts(self.database)
         self.tasks = SqliteTasks(self.database)
+        self.sources = SqliteSources(self.database)
         self.outbox = SqliteOutbox(self.database)
         self.endpoints = SqliteEndpoints(self.database)
         self.triggers = SqliteTriggers(self.database)

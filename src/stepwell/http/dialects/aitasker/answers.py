@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from stepwell import values
 from stepwell.errors import Fault, Forbidden, InvalidKey, Overloaded, StepwellError, Unauthorized, ValidationFailed
-from stepwell.http.bodies import NOT_JSON
+from stepwell.http.bodies import NOT_JSON, Headers
 from stepwell.http.dialects.aitasker.faults import worded
 from stepwell.http.errors import MethodNotAllowed, RateLimited
 from stepwell.http.routes import Answer
@@ -48,6 +48,12 @@ class BadRequest(StepwellError):
 def bare(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The data alone."""
     return Response(_encode(data), status, headers, JSON)
+
+
+def idempotency_key(headers: Headers) -> str | None:
+    """The key of a call that may be repeated, if it has one."""
+    given = headers.get(b"idempotency-key")
+    return None if given is None else given.decode("latin-1")[:255]
 
 
 def refusal(error: StepwellError) -> Response:

@@ -10,8 +10,7 @@ from starlette.responses import Response
 from stepwell import values
 from stepwell.core import RunView, StartRequest
 from stepwell.errors import InvalidState, InvalidStatus, NotFound, PayloadTooLarge
-from stepwell.http.bodies import Headers
-from stepwell.http.dialects.aitasker.answers import BadRequest, bare
+from stepwell.http.dialects.aitasker.answers import BadRequest, bare, idempotency_key
 from stepwell.http.dialects.aitasker.located import param, workflow, workflow_exists
 from stepwell.http.dialects.aitasker.names import STATUS, check_path
 from stepwell.http.dialects.aitasker.run_object import costs, run_object, status_of
@@ -35,7 +34,7 @@ async def trigger(call: Call[None, Trigger]) -> Response:
     if len(values.encode(payload)) > PAYLOAD_BYTES:
         raise PayloadTooLarge(PAYLOAD_BYTES, "Trigger payload")
     nodes, document = await _nodes(call, row, row.version)
-    key = _idempotency_key(call.headers)
+    key = idempotency_key(call.headers)
     if key is None or not nodes:  # with a key the core first looks whether this is a repeat
         await _check_starts(call, row, nodes)
     request = StartRequest(workflow=row.id, input=payload, idempotency_key=key, key=call.principal.key_id)
@@ -193,11 +192,6 @@ async def _nodes(call: AnyCall, row: Row, version: int) -> tuple[list[ShownNode]
     if source_of(document) is None:
         types = await call.core.workflows.step_types(call.workspace, row.id, version)
     return nodes_of(row.id, document, types), document
-
-
-def _idempotency_key(headers: Headers) -> str | None:
-    given = headers.get(b"idempotency-key")
-    return None if given is None else given.decode("latin-1")[:255]
 
 
 _RUN = (Answer(status=200, data=WorkflowRun),)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from stepwell.clock import iso
 from stepwell.errors import Fault, InvalidState
 from stepwell.http.dialects.aitasker import drafts
-from stepwell.http.dialects.aitasker.answers import bare
+from stepwell.http.dialects.aitasker.answers import JSON, bare, idempotency_key
 from stepwell.http.dialects.aitasker.located import DELETED, document, is_kept, workflow, workflow_exists, workspace
 from stepwell.http.dialects.aitasker.names import check_path, owner_id, uuid_of
 from stepwell.http.dialects.aitasker.nodes import shown_nodes
@@ -29,8 +29,8 @@ from stepwell.http.dialects.aitasker.wire_workflows import (
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.ids import TimeOrderedIds, created_ms
 from stepwell.states import WORKFLOW_TRANSITIONS, WorkflowStatus
+from stepwell.store import Answered, WorkflowListing
 from stepwell.store import Workflow as Row
-from stepwell.store import WorkflowListing
 from stepwell.values import Json, Path
 
 TOTAL = "X-Total-Count"
@@ -54,8 +54,15 @@ async def list_workflows(call: Call[WorkflowsQuery, None]) -> Response:
 
 
 async def create_workflow(call: Call[None, NewWorkflow]) -> Response:
-    """POST /workflows, and below the workspace."""
+    """POST /workflows, and below the workspace. The same Idempotency-Key gets the first answer again."""
     await workspace(call)
+    answered, _ = await call.core.repeats.once(
+        call.workspace, "aitasker:workflows", idempotency_key(call.headers), lambda: _created(call)
+    )
+    return Response(answered.body, answered.status, media_type=JSON)
+
+
+async def _created(call: Call[None, NewWorkflow]) -> Answered:
     fields = sent(call.body)
     nodes = _listed(call, call.body.nodes)
     _check(fields, call.body)
@@ -69,7 +76,8 @@ async def create_workflow(call: Call[None, NewWorkflow]) -> Response:
     if wanted is WorkflowStatus.PAUSED:
         await call.core.workflows.activate(call.workspace, id)
     await _move(call, await call.core.workflows.row(call.workspace, id), wanted)
-    return bare(await shown(call, id))
+    answer = bare(await shown(call, id))
+    return Answered(answer.status_code, bytes(answer.body))
 
 
 async def get_workflow(call: Call[None, None]) -> Response:
@@ -260,6 +268,7 @@ def _both(prefix: str, of_workspace: str) -> tuple[Route, ...]:
             summary=f"Make a workflow{of_workspace} with its nodes",
             answers=_SHOWN,
             body=NewWorkflow,
+            headers=("Idempotency-Key",),
             errors=("NOT_FOUND",),
             path_check=check_path,
             exists=workspace,

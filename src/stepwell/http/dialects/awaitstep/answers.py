@@ -16,6 +16,7 @@ from stepwell.values import Json
 JSON = "application/json"
 STATUSES = {
     "BAD_REQUEST": 400,
+    "UNSUPPORTED_PROVIDER": 400,
     "FUNCTION_HAS_NO_RUNS": 400,
     "INVALID_STATUS": 400,
     "INVALID_STEP": 400,

@@ -29,7 +29,7 @@ STATUS: Mapping[RunState, Status] = {
 STATES: Mapping[str, tuple[RunState, ...]] = {
     name: tuple(state for state, its in STATUS.items() if its == name) for name in STATUS.values()
 }
-_FOR_SOMEBODY = (WaitsOn.EVENT, WaitsOn.APPROVAL)
+_FOR_SOMEBODY = (WaitsOn.EVENT, WaitsOn.APPROVAL, WaitsOn.TASK)
 _OPEN = (RecordStatus.RUNNING, RecordStatus.WAITING)
 
 
