@@ -113,7 +113,8 @@ def _waiting(loaded: Loaded) -> Iterator[tuple[Record, str | None]]:
     """The records that wait for somebody, and the type of event; in the order in which they began. A wait whose event
     is on its way waits no more."""
     coming = {event.type for event in loaded.events}
-    settled = loaded.run.waits_on in (WaitsOn.EVENT, WaitsOn.APPROVAL)  # the walk has seen the events and taken none
+    for_somebody = (WaitsOn.EVENT, WaitsOn.APPROVAL, WaitsOn.TASK)
+    settled = loaded.run.waits_on in for_somebody  # the walk has seen the events and taken none
     for record in loaded.records:
         if record.status is RecordStatus.WAITING:
             data: Json = values.decode(record.data or b"{}")
