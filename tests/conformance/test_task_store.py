@@ -55,7 +55,8 @@ async def test_a_task_is_stored_with_its_commit_and_read_as_it_was(
     task = await opened(story, ids, description="more", task_type="t", template=b'{"title":"Do it"}', min_score=3)
 
     assert await store.tasks.get(story.workspace, task.id) == task
-    assert (await story.load(task.run)).tasks == (task,)
+    shown = msgspec.structs.replace(task, description=None, template=b"{}")
+    assert (await story.load(task.run)).tasks == (shown,)
     assert await store.tasks.page(story.workspace, status=TaskStatus.OPEN, offset=0, limit=5) == ([task], 1)
     assert await store.tasks.page(story.workspace, status=TaskStatus.REVIEW, offset=0, limit=5) == ([], 0)
 
@@ -152,6 +153,48 @@ async def test_what_a_path_or_run_leaves_is_cancelled(store: Store, story: Story
 
     found = [await store.tasks.get(story.workspace, task.id) for task in (closed, ended)]
     assert [task.status for task in found if task] == [TaskStatus.CANCELLED, TaskStatus.CANCELLED]
+
+
+async def test_a_loaded_run_brings_the_output_that_its_step_has_still_to_take(
+    store: Store, story: Story, ids: TimeOrderedIds
+) -> None:
+    task = await opened(story, ids, auto_accept=True)
+    await store.tasks.claim(story.workspace, a_claim())
+    await store.tasks.complete(story.workspace, task.id, a_delivery())
+    before = (await story.load(task.run)).tasks[0].output
+
+    await story.write(task.run, records=(a_record("work"),))
+
+    assert (before, (await story.load(task.run)).tasks[0].output) == (b'{"n":1}', None)
+
+
+async def test_beyond_the_most_of_a_workspace_no_task_is_opened_and_its_timer_stays(
+    store: Store, story: Story, ids: TimeOrderedIds, theirs: Story
+) -> None:
+    await opened(theirs, ids)
+    first = await opened(story, ids)
+    run = await story.born()
+    second = msgspec.structs.replace(first, id=ids.new(), run=run)
+    looks = Timer("work", "room", NOW + 9)
+
+    await story.write(run, tasks=(second,), most_tasks=1, timers=(looks,))
+    full = ((await story.load(run)).tasks, (await story.load(run)).timers)
+    await story.runs.end(story.ending(first.run))
+    await story.write(run, tasks=(second,), most_tasks=1, timers=(looks,))
+
+    assert full == ((), (looks,))
+    assert ([task.id for task in (await story.load(run)).tasks], (await story.load(run)).timers) == ([second.id], ())
+
+
+async def test_the_time_of_a_step_ends_its_task_as_failed(store: Store, story: Story, ids: TimeOrderedIds) -> None:
+    task = await opened(story, ids)
+    await story.write(task.run, timers=(Timer("work", "deadline", NOW + 7),))
+
+    await story.runs.fire_timers(NOW + 7, 10, b"{}")
+
+    found = await store.tasks.get(story.workspace, task.id)
+    assert found is not None
+    assert (found.status, found.completed_at) == (TaskStatus.FAILED, NOW + 7)
 
 
 async def test_a_foreign_workspace_finds_nothing(store: Store, story: Story, ids: TimeOrderedIds, foreign: str) -> None:

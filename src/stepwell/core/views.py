@@ -6,6 +6,7 @@ import msgspec
 
 from stepwell import values
 from stepwell.auth import mask_encoded
+from stepwell.core.tasks import shown_task
 from stepwell.core.waiting import waiting_for
 from stepwell.states import RecordStatus, RunState
 from stepwell.store import Loaded, Record, Run, Task
@@ -80,7 +81,7 @@ def run_view(loaded: Loaded) -> RunView:
         error=failure(run.error),
         steps=tuple(map(step_view, loaded.records)),
         waiting_for=waiting_for(loaded),
-        tasks=loaded.tasks,
+        tasks=tuple(map(shown_task, loaded.tasks)),
     )
 
 

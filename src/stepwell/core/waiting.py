@@ -60,6 +60,8 @@ def _reason(record: Record, due: Due, approvals: Mapping[str, Approval]) -> tupl
     if (at := due(path, "wait")) is not None:
         return 4, f"waits until {iso(at)}"
     data: Json = values.decode(mask_encoded(record.data or b"{}"))
+    if "task" in data and due(path, "room") is not None:
+        return 0, "waits for room among the tasks of its workspace"
     if "task" in data:
         return 0, "waits for a worker to do its task, and for the delivery to be accepted"
     if "event" in data:

@@ -276,6 +276,7 @@ def _retry(given: Json, handling: dict[str, Json], of_type: RetryPolicy | None) 
         max_delay_ms=int(given.get("maxDelayMs", 30_000)),
         multiplier=float(given.get("backoffMultiplier", 2)),
         jitter=given.get("jitter", False),
+        linear=given.get("backoff") == "linear",
         any_error=given.get("retryOn") == "any",
     )
 

@@ -27,6 +27,11 @@ RETRY: Json = {
         },
         "initialDelayMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS, "default": 1000},
         "maxDelayMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS, "default": 30000},
+        "backoff": {
+            "enum": ["exponential", "linear"],
+            "default": "exponential",
+            "description": "Whether delays grow by `backoffMultiplier`, or by `initialDelayMs` each time.",
+        },
         "backoffMultiplier": {"type": "number", "minimum": 1, "maximum": 100, "default": 2},
         "jitter": {"type": "boolean", "default": False, "description": "Wait a uniform random part of the delay."},
         "retryOn": {

@@ -44,11 +44,13 @@ class RetryPolicy:
     max_delay_ms: int = 30_000
     multiplier: float = 2.0
     jitter: bool = False
+    linear: bool = False  # the delay grows by the first one each time, not by the multiplier
     any_error: bool = False  # what no repetition is known to help against is repeated as well
 
     def delay_ms(self, failed_attempts: int, random: Callable[[], float]) -> int:
         """The delay after the n-th failed attempt, before `Retry-After` is looked at."""
-        full = min(self.initial_delay_ms * self.multiplier ** min(failed_attempts - 1, 64), self.max_delay_ms)
+        growth = failed_attempts if self.linear else self.multiplier ** min(failed_attempts - 1, 64)
+        full = min(self.initial_delay_ms * growth, self.max_delay_ms)
         return round(full * random()) if self.jitter else round(full)
 
 

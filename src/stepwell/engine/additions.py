@@ -8,13 +8,14 @@ from stepwell.store import Approval, Commit, EventWait, Task
 class Additions:
     """What the next commit carries besides records and timers; each is kept until a commit with it was applied."""
 
-    __slots__ = ("approvals", "cancels", "closed", "taken", "tasks", "waits")
+    __slots__ = ("approvals", "cancels", "closed", "most_tasks", "taken", "tasks", "waits")
 
     def __init__(self) -> None:
         self.closed: dict[str, None] = {}
         self.waits: dict[str, EventWait] = {}
         self.approvals: dict[str, Approval] = {}
         self.tasks: dict[str, Task] = {}
+        self.most_tasks = 0
         self.taken: dict[str, None] = {}
         self.cancels: dict[str, None] = {}
 
@@ -28,6 +29,7 @@ class Additions:
             "waits": tuple(self.waits.values()),
             "approvals": tuple(self.approvals.values()),
             "tasks": tuple(self.tasks.values()),
+            "most_tasks": self.most_tasks,
             "taken": tuple(self.taken),
             "cancels": tuple(self.cancels),
         }

@@ -21,6 +21,7 @@ class Limits(msgspec.Struct, frozen=True):
     max_open_runs: int = 100_000
     step_output_bytes: int = 10 * 1024 * 1024
     resident_runs: int = 0  # that stay in memory while they wait for a timer due within a minute
+    tasks: int = 10_000  # of a workspace that are not done
 
 
 class Seats:

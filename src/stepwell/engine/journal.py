@@ -211,14 +211,15 @@ class Journal:
         """The decision that a path waits for, as it stands."""
         return self._approvals.get(path)
 
-    def hand_out(self, task: Task) -> None:
-        """Open a task for workers outside; with the next commit."""
+    def hand_out(self, task: Task, most: int) -> None:
+        """Open a task for workers outside, if the workspace has fewer than `most` of them; with the next commit."""
         self._additions.tasks[task.path] = task
+        self._additions.most_tasks = most
         self._tasks[task.path] = task
         self._held.add(task.path)
 
     def task(self, path: str) -> Task | None:
-        """The newest task that a path has opened, as it stands."""
+        """The newest task that a path has opened, as it stands; None if there was no room for it."""
         return self._tasks.get(path)
 
     def wind_up(self, prefix: str) -> None:

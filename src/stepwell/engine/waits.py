@@ -12,7 +12,7 @@ from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Recorder
 from stepwell.errors import StepError
 from stepwell.states import RecordStatus, RunState, TaskStatus, WaitsOn
-from stepwell.steps import ApprovalProgram, ApprovalStep, SubworkflowStep, TaskStep, WaitForEventStep, WaitType
+from stepwell.steps import ApprovalProgram, ApprovalStep, SubworkflowStep, TaskStep, TaskWish, WaitForEventStep, WaitType
 from stepwell.store import Approval, Record, RunEvent, Task
 from stepwell.values import Json
 
@@ -20,6 +20,7 @@ Scope: TypeAlias = dict[str, Any]
 T = TypeVar("T")
 
 RECHECK_MS = 1000  # how often the end of a run that another run started is looked for
+ROOM_MS = 30_000  # how often a step that waits for room among the workspace's tasks looks again
 
 
 class Waits:
@@ -171,10 +172,22 @@ class Waits:
         return record
 
     async def _task(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
+        asking = cast(TaskStep, step.type)
         if record is None:
-            record = self._hand_out(step, path, scope, now)
+            config = asking.resolve(step.program, scope)
+            wish = asking.wish(config)
+            if self._journal.run.mock:
+                return self._done(step, path, now, {"mock": True, "input": config})  # nobody works on what is tried out
+            record = self._begin(step, path, now, config, {"task": self._gear.ids.new()})
+            self._hand_out(step, record, wish, now)
         task = self._journal.task(path)
-        assert task is not None  # it was opened in the commit of its record
+        if task is None and not self._journal.winds_up(path):
+            if not self._journal.waits(path, "room"):
+                self._hand_out(step, record, asking.wish(self._journal.value(record.input)), now)
+            self._journal.wait(path, WaitsOn.TASK)
+            return None
+        if task is None:
+            return self._recorder.skip(step, path, now)
         if task.status is TaskStatus.ACCEPTED:
             output = self._journal.value(task.output)
             self._journal.write(path, step.id, RecordStatus.WAITING, now, attempt=task.attempt)
@@ -190,18 +203,14 @@ class Waits:
         self._journal.wait(path, WaitsOn.TASK)
         return None
 
-    def _hand_out(self, step: Step, path: str, scope: Scope, now: int) -> Record:
-        asking = cast(TaskStep, step.type)
-        config = asking.resolve(step.program, scope)
-        wish = asking.wish(config)
-        run, id = self._journal.run, self._gear.ids.new()
-        record = self._begin(step, path, now, config, {"task": id})
+    def _hand_out(self, step: Step, record: Record, wish: TaskWish, now: int) -> None:
+        run = self._journal.run
         task = Task(
             workspace=run.workspace,
-            id=id,
+            id=self._journal.value(record.data)["task"],
             run=run.id,
             workflow=run.workflow,
-            path=path,
+            path=record.path,
             step=step.id,
             status=TaskStatus.OPEN,
             title=wish.title,
@@ -216,8 +225,8 @@ class Waits:
             max_cost=wish.max_cost,
             updated_at=now,
         )
-        self._journal.hand_out(task)
-        return record
+        self._journal.hand_out(task, self._gear.limits.tasks)
+        self._journal.set_timer(record.path, "room", now + ROOM_MS)  # it goes with the commit that opens the task
 
     async def _child(self, step: Step, path: str, record: Record | None, scope: Scope, now: int) -> Record | None:
         starting = cast(SubworkflowStep, step.type)

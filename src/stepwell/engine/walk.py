@@ -164,8 +164,8 @@ class Walk:
                         done.add(id)
                     else:
                         ends.append(landing)
-                        if not closing:
-                            closing = True
+                        closing = True
+                        if not isinstance(landing, Halted) or self._journal.ledger.stops:
                             self._journal.wind_up(prefix)
                             flight.again()  # what nobody has begun is given up
 

@@ -24,7 +24,7 @@ from stepwell.steps.fields import (
 from stepwell.steps.ports import Call, ConnectionNeed, HttpRequest, Ports
 from stepwell.values import Json, encode
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 MAX_BYTES = 10 * 1024 * 1024
 YEAR_MS = 365 * 24 * 3600 * 1000
 
@@ -123,7 +123,7 @@ def _request(config: dict[str, Json], call: Call) -> HttpRequest:
     body, content_type = _body(config.get("body"), headers)
     if content_type is not None and "content-type" not in given:
         headers["Content-Type"] = content_type
-    if method not in ("GET", "HEAD") and "idempotency-key" not in given:
+    if method not in ("GET", "HEAD", "OPTIONS") and "idempotency-key" not in given:
         headers["Idempotency-Key"] = call.operation_id
     timeout_ms, most = read_number(config, "timeout"), read_number(config, "maxResponseBytes")
     return HttpRequest(

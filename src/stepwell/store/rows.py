@@ -140,6 +140,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     waits: tuple["EventWait", ...] = ()
     approvals: tuple["Approval", ...] = ()
     tasks: tuple[Task, ...] = ()
+    most_tasks: int = 10_000  # that are not done in the workspace: beyond it a task is not opened, and its timer stays
     taken: tuple[str, ...] = ()  # events of the run that a step has taken
     cancels: tuple[str, ...] = ()  # awaited child runs that nobody waits for any more
     charges: tuple[tuple[str, int], ...] = ()  # what steps have cost since, by path
@@ -180,7 +181,7 @@ class Loaded(msgspec.Struct, frozen=True):
     timers: tuple[Timer, ...]
     events: tuple["RunEvent", ...] = ()  # not taken yet, oldest first
     approvals: tuple["Approval", ...] = ()  # of steps that still wait
-    tasks: tuple[Task, ...] = ()  # all of the run's, oldest first
+    tasks: tuple[Task, ...] = ()  # all of the run's, oldest first, as far as a walk needs them
 
 
 class Reached(msgspec.Struct, frozen=True):

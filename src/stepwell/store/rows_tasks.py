@@ -8,7 +8,8 @@ from stepwell.states import TaskStatus
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One piece of work; created at the id's own millisecond. `attempts` counts the claims that ended without being
-    accepted."""
+    accepted. Those of loaded runs carry no template, input or description, and no output but an accepted one that the
+    step has still to take."""
 
     workspace: str
     id: str

@@ -8,6 +8,7 @@ from stepwell.states import TASK_TRANSITIONS, TaskStatus
 from stepwell.store.rows_tasks import Task, TaskClaim, TaskDelivery, TaskFailure, TaskVerdict
 
 LEASE_ENDED = "The lease ended without a delivery"
+OUT_OF_TIME = values.encode({"code": "TASK_FAILED", "message": "The task was not done in time"})
 
 
 def claimed(task: Task, claim: TaskClaim) -> Task:

@@ -1,6 +1,7 @@
 """Steps of type task: opened, claimed, done, given up, and what deaths and time do to them. Source: AITasker
 contract 8."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 
 from deaths import Dying, live
-from kit import World, transform
+from kit import World, transform, wait
 from stepwell import values
 from stepwell.core import Claimed, Tasks
+from stepwell.core.waiting import waiting_for
+from stepwell.engine import Limits
 from stepwell.errors import InvalidState, PayloadTooLarge, ValidationFailed
 from stepwell.states import TaskStatus
 from stepwell.store import Task
@@ -128,8 +131,83 @@ async def test_a_step_has_a_time_limit_however_long_the_lease(world: World) -> N
 
     await world.settle_through(61)
 
-    assert (await world.outcome(run))[0] == "failed"
-    assert (await the_task(world)).status is TaskStatus.CANCELLED
+    state, error = await world.outcome(run)
+    assert (state, error["code"], error["message"]) == ("failed", "TASK_FAILED", "The task was not done in time")
+    assert (await the_task(world)).status is TaskStatus.FAILED
+
+
+async def test_who_waits_for_a_task_is_woken_by_one_that_opens(world: World) -> None:
+    waiting = asyncio.ensure_future(tasks(world).claim(world.workspace, "w1", wait_s=20))
+    await asyncio.sleep(0)
+    await started(world, task())
+
+    claimed = await waiting
+
+    assert claimed is not None
+    assert claimed.task.id == (await the_task(world)).id
+
+
+async def test_who_waits_for_a_task_is_woken_by_the_end_of_a_lease(world: World) -> None:
+    await started(world, task())
+    held = await claim(world, lease_s=30)
+    waiting = asyncio.ensure_future(tasks(world).claim(world.workspace, "w2", wait_s=30))
+    await asyncio.sleep(0)
+    world.clock.advance(29)
+    world.clock.jump(2)  # the lease is over by the clock on the wall, before the wait is
+
+    await world.settle()
+    second = await waiting
+
+    assert second is not None
+    assert (second.task.id, second.task.worker, second.task.attempts) == (held.task.id, "w2", 1)
+
+
+async def test_who_waits_for_a_task_in_vain_is_answered_when_the_time_is_over(world: World) -> None:
+    waiting = asyncio.ensure_future(tasks(world).claim(world.workspace, "w1", wait_s=20))
+    while not world.clock._sleepers:
+        await asyncio.sleep(0)
+
+    world.clock.advance(20)
+
+    assert await waiting is None
+
+
+async def test_a_step_waits_for_room_among_the_tasks_of_its_workspace(world: World, tmp_path: Path) -> None:
+    world.kill()
+    world.limits = Limits(tasks=1)
+    await world.boot()
+    first, second = [await started(world, task(config={"autoAccept": True})) for _ in range(2)]
+    held = (await world.load(second)).run.waits_on, waiting_for(await world.load(second))
+    await deliver(world, await claim(world))
+    nothing = await tasks(world).claim(world.workspace, "w1")
+
+    await world.settle_through(31)
+    await deliver(world, await claim(world), {"n": 2})
+
+    assert held == ("task", "Step work waits for room among the tasks of its workspace")
+    assert nothing is None
+    assert [await world.outcome(run) for run in (first, second)] == [("completed", {"n": 1}), ("completed", {"n": 2})]
+
+
+async def test_tasks_of_a_graph_are_open_beside_each_other(world: World) -> None:
+    quick = {"autoAccept": True}
+    after = {**transform("c", n="{{steps.b.output.n}}"), "needs": ["a", "b"]}
+    run = await started(world, task("a", quick, needs=[]), task("b", quick, needs=[]), after)
+    both = [await claim(world), await claim(world)]
+
+    for number, each in enumerate(both):
+        await deliver(world, each, {"n": number})
+
+    assert [each.task.step for each in both] == ["a", "b"]
+    assert await world.outcome(run) == ("completed", {"n": 1})
+
+
+async def test_what_is_only_tried_out_is_no_work_for_anybody(world: World) -> None:
+    run = await world.start(world.define(task()), {"what": "it"}, mock=True)
+    await world.settle()
+
+    assert (await world.outcome(run))[1]["mock"] is True
+    assert await tasks(world).claim(world.workspace, "w1") is None
 
 
 async def test_the_end_of_a_run_ends_its_tasks(world: World) -> None:
@@ -186,6 +264,26 @@ async def test_outputs_are_bounded_and_leases_too(world: World) -> None:
         await deliver(world, held, {"x": "x" * 262_144})
     with pytest.raises(ValidationFailed):
         await claim(world, lease_s=29)
+
+
+async def test_a_pause_gives_no_open_task_up(world: World) -> None:
+    run = await started(
+        world, task(needs=[]), wait("short", 120_000, needs=[]), transform("after", n=1) | {"needs": ["short"]}
+    )
+    await world.store.signals.pause(world.workspace, run)
+    await world.settle_through(121)
+
+    reached = await world.store.signals.resume(world.workspace, run)
+    assert reached is not None
+    world.engine.reached((reached,))
+    await world.settle()
+
+    assert (await the_task(world)).status is TaskStatus.OPEN
+    assert {record.path: str(record.status) for record in (await world.load(run)).records} == {
+        "work": "waiting",
+        "short": "success",
+        "after": "success",
+    }
 
 
 @pytest.mark.parametrize("phase", ["before", "after"])

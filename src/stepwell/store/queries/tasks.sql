@@ -35,8 +35,14 @@ SELECT count(*) FROM tasks WHERE workspace = :workspace;
 SELECT count(*) FROM tasks INDEXED BY tasks_by_status WHERE workspace = :workspace AND status = :status;
 
 -- name: tasks_of_run
--- The tasks of a run.
-SELECT * FROM tasks INDEXED BY tasks_by_run WHERE workspace = :workspace AND run = :run ORDER BY id;
+-- The tasks of a run without what is large; of outputs those that a step has still to take.
+SELECT workspace, id, run, workflow, path, step, status, title, NULL, task_type, score, cost, declared, attempts,
+       max_attempts, auto_accept, min_score, max_cost, worker, token, lease_until, claimed_at, error, reject_reason,
+       approved_by, approved_at, started_at, completed_at, updated_at, x'7b7d', x'7b7d',
+       CASE WHEN status = 'accepted' AND EXISTS (
+         SELECT 1 FROM records WHERE records.workspace = tasks.workspace AND records.run = tasks.run
+           AND records.path = tasks.path AND records.status = 'waiting') THEN output END
+FROM tasks INDEXED BY tasks_by_run WHERE workspace = :workspace AND run = :run;
 
 -- name: task_at
 -- The task that a path of a run waits for, if somebody holds it.
@@ -77,13 +83,28 @@ DELETE FROM timers WHERE workspace = :workspace AND run = :run AND path = :path 
 
 -- name: close_tasks
 -- What a path waited for is not needed any more.
-UPDATE tasks SET status = 'cancelled', token = NULL, lease_until = NULL
+UPDATE tasks SET status = 'cancelled', token = NULL, lease_until = NULL, completed_at = :now, updated_at = :now
 WHERE workspace = :workspace AND run = :run AND path = :path AND status IN ('open', 'claimed', 'review');
 
 -- name: cancel_tasks
 -- A run has ended: nothing of it is to be done any more.
-UPDATE tasks SET status = 'cancelled', token = NULL, lease_until = NULL
+UPDATE tasks SET status = 'cancelled', token = NULL, lease_until = NULL, completed_at = :now, updated_at = :now
 WHERE workspace = :workspace AND run = :run AND status IN ('open', 'claimed', 'review');
+
+-- name: expire_tasks
+-- The time of a step is over before its task was done.
+UPDATE tasks SET status = 'failed', token = NULL, lease_until = NULL, error = :error, completed_at = :now, updated_at = :now
+WHERE workspace = :workspace AND run = :run AND path = :path AND status IN ('open', 'claimed', 'review');
+
+-- name: count_undone
+-- How many tasks of a workspace are not done; counted up to a number.
+SELECT count(*) FROM (
+  SELECT 1 FROM tasks INDEXED BY tasks_by_status
+  WHERE workspace = :workspace AND status IN ('open', 'claimed', 'review') LIMIT :most);
+
+-- name: drop_room
+-- A path looks for room no longer.
+DELETE FROM timers WHERE workspace = :workspace AND run = :run AND path = :path AND kind = 'room';
 
 -- name: delete_tasks
 -- Remove the tasks of a run.

@@ -47,7 +47,7 @@ def settle(connection: apsw.Connection, workspace: bytes, run: bytes, now: int) 
     if timers:
         connection.execute(SQL["drop_timers"], target)
     if waits or events or approvals or tasks:
-        run_waits.drop(connection, target)
+        run_waits.drop(connection, target, now)
     reached: list[Reached] = []
     if children:
         for (child,) in rows(connection, SQL["awaited_below"], target):
@@ -97,6 +97,8 @@ def fire_timers(connection: apsw.Connection, wanted: tuple[int, int, bytes]) -> 
             run_waits.expire(connection, target)
         elif kind == "lease":
             task_rows.end_lease(connection, target, now)
+        elif kind == "deadline":
+            task_rows.expire(connection, target, now)
         fired += signal(connection, workspace, run)
     return fired
 

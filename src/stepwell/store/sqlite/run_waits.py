@@ -28,14 +28,14 @@ def put(connection: apsw.Connection, workspace: bytes, run: bytes, commit: Commi
         connection.execute(SQL["take_event"], {**target, "id": key(event)})
 
 
-def close(connection: apsw.Connection, workspace: bytes, run: bytes, paths: Sequence[str]) -> None:
+def close(connection: apsw.Connection, workspace: bytes, run: bytes, paths: Sequence[str], now: int) -> None:
     """Some paths wait for nothing any more."""
     bindings = [{"workspace": workspace, "run": run, "path": path} for path in paths]
     connection.executemany(SQL["close_timers"], bindings)
     connection.executemany(SQL["close_wait"], bindings)
     connection.executemany(SQL["close_tokens"], bindings)
     connection.executemany(SQL["close_approvals"], [{**each, "status": "cancelled"} for each in bindings])
-    connection.executemany(TASKS["close_tasks"], bindings)
+    connection.executemany(TASKS["close_tasks"], [{**each, "now": now} for each in bindings])
 
 
 def expire(connection: apsw.Connection, target: Bindings) -> None:
@@ -44,11 +44,11 @@ def expire(connection: apsw.Connection, target: Bindings) -> None:
     connection.execute(SQL["close_approvals"], {**target, "status": "expired"})
 
 
-def drop(connection: apsw.Connection, target: Bindings) -> None:
+def drop(connection: apsw.Connection, target: Bindings, now: int) -> None:
     """A run has ended."""
     for name in ("drop_waits", "drop_events", "drop_tokens", "cancel_approvals"):
         connection.execute(SQL[name], target)
-    connection.execute(TASKS["cancel_tasks"], target)
+    connection.execute(TASKS["cancel_tasks"], {**target, "now": now})
 
 
 def delete(connection: apsw.Connection, target: Bindings) -> None:

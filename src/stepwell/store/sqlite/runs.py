@@ -202,14 +202,14 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
     cost = _charge(connection, workspace, run, commit)
     endpoint_events.committed(connection, commit, was)
     if commit.closed:  # before what is set anew for the same paths
-        run_waits.close(connection, workspace, run, commit.closed)
+        run_waits.close(connection, workspace, run, commit.closed, _time(commit))
     for timer in commit.timers:
         bindings = {"workspace": workspace, "run": run, "path": timer.path, "kind": timer.kind, "due": timer.due}
         connection.execute(SQL["put_timer"], bindings)
     if commit.waits or commit.approvals or commit.taken:
         run_waits.put(connection, workspace, run, commit)
     if commit.tasks:
-        task_rows.put(connection, commit.tasks)
+        task_rows.put(connection, commit.tasks, commit.most_tasks)
     reached: list[Reached] = []
     for child in commit.cancels:
         reached += run_ends.cancel_awaited(connection, workspace, run, key(child), _time(commit))

@@ -28,15 +28,21 @@ _SAVED = (
 )  # fmt: skip
 
 
-def put(connection: apsw.Connection, tasks: Iterable[Task]) -> None:
-    """The new tasks of a commit."""
+def put(connection: apsw.Connection, tasks: Iterable[Task], most: int) -> None:
+    """The new tasks of a commit, while the workspace has fewer than `most`. The timer by which a path looks for room
+    goes with its task."""
     for task in tasks:
-        connection.execute(SQL["insert_task"], columns(task))
+        fields = columns(task)
+        if rows(connection, SQL["count_undone"], {"workspace": fields["workspace"], "most": most})[0][0] < most:
+            connection.execute(SQL["insert_task"], fields)
+            connection.execute(SQL["drop_room"], {name: fields[name] for name in ("workspace", "run", "path")})
 
 
 def of_run(connection: apsw.Connection, target: Bindings) -> tuple[Task, ...]:
-    """The tasks of a run, oldest first."""
-    return tuple(task_of(row) for row in connection.execute(SQL["tasks_of_run"], target))
+    """The tasks of a run, oldest first, without what is large: no template, input or description, and of outputs only
+    accepted ones that are still to be taken."""
+    found = [task_of(row) for row in connection.execute(SQL["tasks_of_run"], target)]
+    return tuple(sorted(found, key=lambda task: task.id))
 
 
 def end_lease(connection: apsw.Connection, target: Bindings, now: int) -> None:
@@ -47,6 +53,11 @@ def end_lease(connection: apsw.Connection, target: Bindings, now: int) -> None:
             connection.execute(SQL["put_lease"], {**target, "due": task.lease_until})
         else:
             save(connection, task_changes.released(task, task_changes.LEASE_ENDED, now))
+
+
+def expire(connection: apsw.Connection, target: Bindings, now: int) -> None:
+    """The time of the step at a path is over: what it waits for has failed."""
+    connection.execute(SQL["expire_tasks"], {**target, "now": now, "error": task_changes.OUT_OF_TIME})
 
 
 def save(connection: apsw.Connection, task: Task) -> None:
