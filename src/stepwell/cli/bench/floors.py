@@ -19,6 +19,7 @@ from stepwell.store.sqlite.database import rows
 SECONDS = 1.0
 IN_FLIGHT = 500
 INPUT, OUTPUT = b'{"n":1,"who":"ana@example.com"}', b'{"n":4}'
+NEITHER_FIRED_NOR_PRICED = (None, None, None, False, None, None, None)
 RECORD = ("success", 1, 1, 2, 1, 2, False, b'{"mapping":{"n":1}}', OUTPUT, None, None, None)
 
 
@@ -113,6 +114,7 @@ class BareLoop:
             INPUT,
             None,
             None,
+            *NEITHER_FIRED_NOR_PRICED,
         )
         self._connection.execute(self._sql["insert_run"], started)
         steps = (f"step-{number}" for number in range(3))
