@@ -52,6 +52,22 @@ class Recorded:
         )
 
 
+class Delivered(Recorded):
+    """A task type whose work is delivered as soon as it is opened, as the journal says."""
+
+    def connection(self, program: Any, config: Json) -> Any:
+        return None
+
+    async def perform(self, program: Any, config: Json, call: Call, ports: Ports) -> Json:
+        record = self._records[call.path]
+        if record.status is RecordStatus.SUCCESS:
+            return values.decode(record.output or b"null")
+        raise StepError(values.decode(record.error or b"{}")["message"])
+
+
+_RECORDED = {Kind.EFFECT: Recorded, Kind.TASK: Delivered}
+
+
 async def replay_everything(world: World, folder: Path) -> None:
     """Replay every completed or failed run of a world."""
     wanted = RunFilter(workspace=world.workspace, states=(RunState.COMPLETED, RunState.FAILED), limit=100)
@@ -89,7 +105,7 @@ def _timers(record: Record, plan: Plan) -> list[Timer]:
 
 async def _replay(world: World, loaded: Loaded, plan: Plan, prefix: int, path: Path) -> None:
     asked: dict[str, tuple[str, Json]] = {}
-    replayed = _replaced(plan, lambda original: Recorded(original, loaded, asked))
+    replayed = _replaced(plan, lambda original: _RECORDED[original.kind](original, loaded, asked))
     store = SqliteStore(path, inline=True)
     run = loaded.run
     records = tuple(cut for record in loaded.records if (cut := _cut(record, prefix, plan)) is not None)
@@ -194,7 +210,7 @@ def _cut(record: Record, prefix: int, plan: Plan) -> Record | None:
 
 
 def _replaced(plan: Plan, change: Any) -> Plan:
-    """The plan with every effect's type exchanged."""
+    """The plan with the type of every effect and task exchanged."""
 
     def step(each: Step) -> Step:
         branches = each.branches
@@ -206,7 +222,7 @@ def _replaced(plan: Plan, change: Any) -> Plan:
                 tuple(map(step, branches.skip_otherwise)),
             )
         bodies = tuple(Body(block(body.block), body.ids) for body in each.bodies)
-        changed = change(each.type) if each.type.kind is Kind.EFFECT else each.type
+        changed = change(each.type) if each.type.kind in _RECORDED else each.type
         return dataclasses.replace(each, type=changed, branches=branches, bodies=bodies)
 
     def block(each: Block) -> Block:

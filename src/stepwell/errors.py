@@ -168,7 +168,6 @@ class StepError(Exception):
         retry_after_ms: int | None = None,
         outcome_unknown: bool = False,
         details: dict[str, Json] | None = None,
-        final: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -179,7 +178,7 @@ class StepError(Exception):
         self.retry_after_ms = retry_after_ms
         self.outcome_unknown = outcome_unknown
         self.details = details or {}
-        self.final = final
+        self.final = False
 
     def as_json(self) -> dict[str, Json]:
         """`{code, message, details?}` as it is recorded."""

@@ -58,10 +58,12 @@ from stepwell.core import (
     Scripts,
     Secrets,
     Signals,
+    Sources,
     Targets,
     Tasks,
     Threads,
     Triggers,
+    Variables,
     Workflows,
     Workspaces,
     ensure_first_workspace,
@@ -287,8 +289,10 @@ def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting:
     signals = Signals(store, engine, ids, clock)
     approvals = Approvals(store, engine, performing.links, clock)
     sender = EndpointSender(store, vault, outside.http, BODIES, clock, events)
+    workflows = Workflows(store, performing.plans, starting.triggers, clock, ids)
+    variables = Variables(store, vault, clock, ids)
     return Core(
-        workflows=Workflows(store, performing.plans, starting.triggers, clock, ids),
+        workflows=workflows,
         secrets=performing.secrets,
         keys=Keys(store, clock, ids, authenticator),
         budgets=performing.budgets,
@@ -296,6 +300,8 @@ def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting:
         tasks=Tasks(store, engine, clock),
         targets=Targets(store, clock, ids),
         repeats=Repeats(store, clock),
+        sources=Sources(store, workflows, performing.secrets, variables, clock, ids),
+        variables=variables,
         connections=connections,
         accounts=Accounts(store, vault, connectors, connections, authorizations, url, clock, ids),
         authorizations=authorizations,

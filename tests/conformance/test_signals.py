@@ -4,6 +4,7 @@ import pytest
 
 from conformance.reaching import an_event
 from conformance.runs import NOW, Story, a_record
+from stepwell.errors import InvalidState
 from stepwell.states import RecordStatus, RunState, WaitsOn
 from stepwell.store import Reached
 
@@ -66,6 +67,19 @@ async def test_an_event_for_a_final_unknown_or_foreign_run_is_refused(story: Sto
     assert answers == [None, None, None]
     assert (await theirs.load(foreign)).events == ()
     assert (await story.load(final)).events == ()
+
+
+async def test_a_run_that_keeps_the_most_events_refuses_another_but_not_one_that_it_has(story: Story) -> None:
+    run = await story.born()
+    events = [an_event(story), an_event(story)]
+    for event in events:
+        await story.store.signals.send(story.workspace, run, event, 2)
+
+    with pytest.raises(InvalidState, match="Event buffer is full"):
+        await story.store.signals.send(story.workspace, run, an_event(story), 2)
+    assert await story.store.signals.send(story.workspace, run, events[1], 2) is not None
+
+    assert len((await story.load(run)).events) == 2
 
 
 async def test_a_taken_event_is_gone_with_the_commit(story: Story) -> None:

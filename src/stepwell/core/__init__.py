@@ -38,11 +38,13 @@ from stepwell.core.secrets import SecretName, Secrets
 from stepwell.core.selection import DEFAULT_USER
 from stepwell.core.setup import ensure_first_workspace
 from stepwell.core.signals import Signals
+from stepwell.core.sources import BULLETS, Resolved, Sources, VersionRefused
 from stepwell.core.targets import Targets, UnsupportedProvider
 from stepwell.core.tasks import Claimed, Tasks
 from stepwell.core.threads import Reply, Threads
 from stepwell.core.tokens import AccessTokens
 from stepwell.core.triggers import Triggers, Wanted
+from stepwell.core.variables import Variables
 from stepwell.core.views import Attempt, Failure, RunView, StepView, failure
 from stepwell.core.workflows import VersionDetail, WorkflowDetail, Workflows
 from stepwell.core.workspaces import Workspaces
@@ -75,7 +77,12 @@ __all__ = [
     "Reply",
     "Scripts",
     "Repeats",
+    "BULLETS",
+    "Resolved",
+    "Sources",
     "Targets",
+    "Variables",
+    "VersionRefused",
     "UnsupportedProvider",
     "Claimed",
     "Tasks",

@@ -28,10 +28,12 @@ from stepwell.core.schedules import Schedules
 from stepwell.core.scripts import Scripts
 from stepwell.core.secrets import Secrets
 from stepwell.core.signals import Signals
+from stepwell.core.sources import Sources
 from stepwell.core.targets import Targets
 from stepwell.core.tasks import Tasks
 from stepwell.core.threads import Threads
 from stepwell.core.triggers import Triggers
+from stepwell.core.variables import Variables
 from stepwell.core.workflows import Workflows
 from stepwell.core.workspaces import Workspaces
 from stepwell.engine import Engine
@@ -72,6 +74,8 @@ class Core:
     tasks: Tasks
     targets: Targets
     repeats: Repeats
+    sources: Sources
+    variables: Variables
     connections: Connections
     accounts: Accounts
     authorizations: Authorizations

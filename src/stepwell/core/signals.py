@@ -26,12 +26,15 @@ class Signals:
         self._clock = clock
         self._under_way: set[str] = set()  # broadcasts that are being handed out
 
-    async def send(self, workspace: str, run: str, type: str, payload: Json, id: str | None = None) -> str:
-        """Keep an event for an open run; the event's id, which may be given. Raises NotFound, InvalidState."""
+    async def send(
+        self, workspace: str, run: str, type: str, payload: Json, id: str | None = None, most: int | None = None
+    ) -> str:
+        """Keep an event for an open run; the event's id, which may be given. With `most`, a run that keeps so many
+        already takes no more. Raises NotFound, InvalidState."""
         event = self._event(type, payload)
         if id is not None:
             event = msgspec.structs.replace(event, id=id)
-        reached = await self._store.signals.send(workspace, run, event)
+        reached = await self._store.signals.send(workspace, run, event, most)
         await self._tell(workspace, run, reached, "Can only send events to runs that have not ended")
         return event.id
 

@@ -7,7 +7,7 @@ import msgspec
 from stepwell import values
 from stepwell.auth import mask_encoded
 from stepwell.core.tasks import shown_task
-from stepwell.core.waiting import waiting_for
+from stepwell.core.waiting import OpenWait, open_waits, waiting_for
 from stepwell.states import RecordStatus, RunState
 from stepwell.store import Loaded, Record, Run, Task
 from stepwell.values import Json
@@ -68,6 +68,7 @@ class RunView(msgspec.Struct, frozen=True, kw_only=True):
     error: Failure | None
     steps: tuple[StepView, ...]
     waiting_for: str | None = None  # why an open run does not go on, in a sentence
+    waits: tuple[OpenWait, ...] = ()  # what its steps wait for
     tasks: tuple[Task, ...] = ()  # work that its steps have handed out
 
 
@@ -81,6 +82,7 @@ def run_view(loaded: Loaded) -> RunView:
         error=failure(run.error),
         steps=tuple(map(step_view, loaded.records)),
         waiting_for=waiting_for(loaded),
+        waits=open_waits(loaded),
         tasks=tuple(map(shown_task, loaded.tasks)),
     )
 

@@ -1,7 +1,9 @@
 """Why an open run does not go on, in one sentence: read from its waiting records, timers and approvals."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
 
 from stepwell import values
 from stepwell.auth import mask_encoded, mask_text
@@ -16,6 +18,46 @@ MOST_NAMED = 5
 
 Due: TypeAlias = Callable[[str, str], int | None]
 """When the timer of a path and kind is due."""
+
+
+class OpenWait(msgspec.Struct, frozen=True):
+    """A step that waits, and for what: `type` is the event's, `child` a run, `until` in epoch ms."""
+
+    path: str
+    step: str
+    kind: Literal["event", "timer", "child", "approval", "task"]
+    until: int | None = None
+    type: str | None = None
+    child: str | None = None
+
+
+def open_waits(loaded: Loaded) -> tuple[OpenWait, ...]:
+    """What the steps of an open run wait for, as data; a step that is tried again waits for nothing."""
+    if loaded.run.state.final:
+        return ()
+    timers = {(timer.path, timer.kind): timer.due for timer in loaded.timers}
+    pending = {approval.path for approval in loaded.approvals if approval.status == "pending"}
+    waiting = (record for record in loaded.records if record.status is RecordStatus.WAITING)
+    found = (_open_wait(record, timers, pending) for record in waiting)
+    return tuple(wait for wait in found if wait is not None)
+
+
+def _open_wait(record: Record, timers: Mapping[tuple[str, str], int], pending: Collection[str]) -> OpenWait | None:
+    path, step = record.path, record.step
+    if path in pending:
+        return OpenWait(path, step, "approval", timers.get((path, "approval")))
+    if (due := timers.get((path, "wait"))) is not None:
+        return OpenWait(path, step, "timer", due)
+    data: Json = values.decode(mask_encoded(record.data or b"{}"))
+    if (path, "retry") in timers or not isinstance(data, dict):
+        return None
+    if "task" in data:
+        return OpenWait(path, step, "task")
+    if "event" in data:
+        return OpenWait(path, step, "event", timers.get((path, "event")), type=data["event"])
+    if "child" in data:
+        return OpenWait(path, step, "child", timers.get((path, "child")), child=data["child"])
+    return None
 
 
 def waiting_for(loaded: Loaded) -> str | None:

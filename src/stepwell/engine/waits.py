@@ -12,7 +12,15 @@ from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Recorder
 from stepwell.errors import StepError
 from stepwell.states import RecordStatus, RunState, TaskStatus, WaitsOn
-from stepwell.steps import ApprovalProgram, ApprovalStep, SubworkflowStep, TaskStep, TaskWish, WaitForEventStep, WaitType
+from stepwell.steps import (
+    ApprovalProgram,
+    ApprovalStep,
+    SubworkflowStep,
+    TaskStep,
+    TaskWish,
+    WaitForEventStep,
+    WaitType,
+)
 from stepwell.store import Approval, Record, RunEvent, Task
 from stepwell.values import Json
 
@@ -176,9 +184,9 @@ class Waits:
         if record is None:
             config = asking.resolve(step.program, scope)
             wish = asking.wish(config)
+            record = self._begin(step, path, now, config, {"task": self._gear.ids.new()})
             if self._journal.run.mock:
                 return self._done(step, path, now, {"mock": True, "input": config})  # nobody works on what is tried out
-            record = self._begin(step, path, now, config, {"task": self._gear.ids.new()})
             self._hand_out(step, record, wish, now)
         task = self._journal.task(path)
         if task is None and not self._journal.winds_up(path):

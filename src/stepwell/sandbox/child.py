@@ -58,19 +58,17 @@ HARNESS = r"""
   const fail = (error) => {
     try {
       const told = error instanceof Error ? text(error) : 'Uncaught ' + shown(error);
-      const final = error?.name === 'NonRetryableError';
-      answer = 'e' + stringify([cut(told, 0, 1900), cut(text(error?.stack ?? ''), 0, 4000), final]);
-    } catch (other) { answer = 'e' + stringify(['The script threw something that cannot be shown', '', false]); }
+      answer = 'e' + stringify([cut(told, 0, 1900), cut(text(error?.stack ?? ''), 0, 4000)]);
+    } catch (other) { answer = 'e' + stringify(['The script threw something that cannot be shown', '']); }
   };
   const told = () => answer === '' ? '' : stringify(logs) + '\n' + answer;
   globalThis.console = { log: print, info: print, warn: print, error: print, debug: print };
   class NonRetryableError extends Error {}
   Object.defineProperty(NonRetryableError.prototype, 'name', { value: 'NonRetryableError', writable: true });
   globalThis.NonRetryableError = NonRetryableError;
-  return function stepwell(code, input, most, attempt) {
+  return function stepwell(code, input, most) {
     if (code === undefined) return told();
     limit = most;
-    globalThis.ctx = { attempt };
     try {
       let body;
       try { body = new Plain('input', code); } catch (error) { body = new Later('input', code); }
@@ -97,7 +95,7 @@ class Engine(Protocol):
 
     pids: tuple[int, ...]  # processes of its own
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float, attempt: int = 1) -> Answer:
+    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
         """The answer to a script: `status` ok, error, memory, large or invalid, and what belongs to it."""
         ...
 
@@ -117,11 +115,11 @@ class V8:
         self._stock: list[tuple[Any, Any]] = []
         self._used: list[Any] = []
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float, attempt: int = 1) -> Answer:
+    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
         owner, call = self._stock.pop() if self._stock else self._make()
         self._used.append(owner)
         try:
-            told = call(code, input, max_bytes, attempt)
+            told = call(code, input, max_bytes)
             pause = 0.0002
             while told == "":  # a promise that a timer may still settle; the parent sees to the time
                 time.sleep(pause)
@@ -154,10 +152,10 @@ def _judged(tag: str, rest: str, logs: str, max_bytes: int) -> Answer:
         return {"status": "large", "logs": logs}, ""
     if tag == "n":
         return {"status": "invalid", "message": rest[:500], "logs": logs}, ""
-    message, stack, final = json.loads(rest)
+    message, stack = json.loads(rest)
     lines = (_FRAME.search(line) for line in stack.split("\n"))
     line = next((int(found[1]) - 2 for found in lines if found), None)  # two lines stand before the body
-    return {"status": "error", "message": message, "line": line, "logs": logs, "final": final}, ""
+    return {"status": "error", "message": message, "line": line, "logs": logs}, ""
 
 
 class Monty:
@@ -169,7 +167,7 @@ class Monty:
         with self._pool.checkout() as session:
             self.pids: tuple[int, ...] = (session.worker_pid,)
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float, attempt: int = 1) -> Answer:
+    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
         logs: list[str] = []
         left = LOG_CHARS
 
@@ -216,7 +214,7 @@ class Cel:
     def __init__(self) -> None:
         self._cel = importlib.import_module("cel")
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float, attempt: int = 1) -> Answer:
+    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
         try:
             told: dict[str, Any] = {"value": self._cel.compile(code).execute(json.loads(input))}
         except Exception as error:  # noqa: BLE001 - told to the server, which knows which of them are the condition's
@@ -320,7 +318,7 @@ async def serve(language: str) -> None:
         timeout_s = meta["timeoutMs"] / 1000
         if sys.platform == "linux":
             allow_cpu((0, *engine.pids), timeout_s)
-        answer, result = engine.run(meta["code"], text, meta["maxBytes"], timeout_s, meta["attempt"])
+        answer, result = engine.run(meta["code"], text, meta["maxBytes"], timeout_s)
         if len(result) > PIECE:
             answer["pieces"] = True
             result = "\n".join(pieces(json.loads(result)))

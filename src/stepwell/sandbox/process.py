@@ -36,7 +36,6 @@ class Answer(msgspec.Struct):
     message: str = ""
     line: int | None = None
     logs: str = ""
-    final: bool = False  # the script threw a NonRetryableError
     pieces: bool = False  # the result is to be assembled
 
 
@@ -161,12 +160,7 @@ class Child:
         return self.process.poll() is not None
 
     def _send(self, script: Script, text: bytes) -> None:
-        meta: Json = {
-            "code": script.code,
-            "timeoutMs": script.timeout_ms,
-            "maxBytes": script.max_output_bytes,
-            "attempt": script.attempt,
-        }
+        meta: Json = {"code": script.code, "timeoutMs": script.timeout_ms, "maxBytes": script.max_output_bytes}
         head = msgspec.json.encode(meta)
         self.writer.write(struct.pack(">II", len(head), len(text)) + head)
         self.writer.write(text)

@@ -70,8 +70,7 @@ def _failure(answer: Answer, script: Script) -> StepError:
         case "crashed":
             return StepError("The process of the script ended unexpectedly", kind="code")
     where = "" if answer.line is None else f" (line {answer.line})"
-    details: dict[str, Json] = {"name": "NonRetryableError"} if answer.final else {}
-    return StepError(f"{answer.message[:1900]}{where}", kind="code", details=details, final=answer.final)
+    return StepError(f"{answer.message[:1900]}{where}", kind="code")
 
 
 def _not_json(why: str) -> StepError:

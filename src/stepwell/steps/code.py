@@ -82,7 +82,6 @@ class CodeStep:
             input=given,
             timeout_ms=min([longest_ms, *(max(1, int(each)) for each in timeouts if each is not None)]),
             max_output_bytes=MAX_OUTPUT_BYTES if most is None else max(1, min(int(most), MAX_OUTPUT_BYTES)),
-            attempt=call.attempt,
         )
         try:
             result = await ports.code.run(call.workspace, script, call.log)

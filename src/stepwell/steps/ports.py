@@ -123,7 +123,6 @@ class Script:
     input: Json
     timeout_ms: int = 30_000
     max_output_bytes: int = 10 * 1024 * 1024
-    attempt: int = 1  # what JavaScript reads as `ctx.attempt`
 
 
 class Functions(Protocol):

@@ -139,8 +139,9 @@ class Runs(Protocol):
 class Signals(Protocol):
     """What reaches runs from outside: each is stored before it is answered, and raises its run's signals."""
 
-    async def send(self, workspace: str, run: str, event: RunEvent) -> Reached | None:
-        """Keep an event for an open run; one of an id only once. None if the run is final or unknown."""
+    async def send(self, workspace: str, run: str, event: RunEvent, most: int | None = None) -> Reached | None:
+        """Keep an event for an open run; one of an id only once. None if the run is final or unknown. Raises
+        InvalidState if the run keeps `most` others that no step has taken."""
         ...
 
     async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:

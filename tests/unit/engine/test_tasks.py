@@ -10,6 +10,7 @@ import pytest
 
 from deaths import Dying, live
 from kit import World, transform, wait
+from replay import replay_everything
 from stepwell import values
 from stepwell.core import Claimed, Tasks
 from stepwell.core.waiting import waiting_for
@@ -25,6 +26,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World(tmp_path / "stepwell.db")
     await world.boot()
     yield world
+    await replay_everything(world, tmp_path)
     await world.store.close()
 
 
@@ -58,6 +60,12 @@ async def started(world: World, *steps: Json, **fields: Json) -> str:
     run = await world.start(world.define(*steps, **fields), {"what": "it"})
     await world.settle()
     return run
+
+
+async def begun() -> None:
+    """Let what was just begun come to where it waits."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 async def the_task(world: World) -> Task:
@@ -138,7 +146,7 @@ async def test_a_step_has_a_time_limit_however_long_the_lease(world: World) -> N
 
 async def test_who_waits_for_a_task_is_woken_by_one_that_opens(world: World) -> None:
     waiting = asyncio.ensure_future(tasks(world).claim(world.workspace, "w1", wait_s=20))
-    await asyncio.sleep(0)
+    await begun()
     await started(world, task())
 
     claimed = await waiting
@@ -151,7 +159,7 @@ async def test_who_waits_for_a_task_is_woken_by_the_end_of_a_lease(world: World)
     await started(world, task())
     held = await claim(world, lease_s=30)
     waiting = asyncio.ensure_future(tasks(world).claim(world.workspace, "w2", wait_s=30))
-    await asyncio.sleep(0)
+    await begun()
     world.clock.advance(29)
     world.clock.jump(2)  # the lease is over by the clock on the wall, before the wait is
 
@@ -164,8 +172,7 @@ async def test_who_waits_for_a_task_is_woken_by_the_end_of_a_lease(world: World)
 
 async def test_who_waits_for_a_task_in_vain_is_answered_when_the_time_is_over(world: World) -> None:
     waiting = asyncio.ensure_future(tasks(world).claim(world.workspace, "w1", wait_s=20))
-    while not world.clock._sleepers:
-        await asyncio.sleep(0)
+    await begun()
 
     world.clock.advance(20)
 
@@ -206,7 +213,8 @@ async def test_what_is_only_tried_out_is_no_work_for_anybody(world: World) -> No
     run = await world.start(world.define(task()), {"what": "it"}, mock=True)
     await world.settle()
 
-    assert (await world.outcome(run))[1]["mock"] is True
+    output = (await world.outcome(run))[1]
+    assert (output["mock"], output["input"]["template"]) == (True, {"title": "Do it"})
     assert await tasks(world).claim(world.workspace, "w1") is None
 
 

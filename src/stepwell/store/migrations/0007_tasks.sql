@@ -34,7 +34,8 @@ CREATE TABLE tasks (
   output BLOB,
   PRIMARY KEY (workspace, id)
 ) WITHOUT ROWID;
-CREATE INDEX tasks_open ON tasks (workspace, id, task_type) WHERE status = 'open'; -- the type, so that no row is read for it
+CREATE INDEX tasks_open ON tasks (workspace, id) WHERE status = 'open';
+CREATE INDEX tasks_open_by_type ON tasks (workspace, task_type, id) WHERE status = 'open';
 CREATE INDEX tasks_claimed ON tasks (workspace, lease_until) WHERE status = 'claimed';
 CREATE INDEX tasks_by_status ON tasks (workspace, status, id);
 CREATE INDEX tasks_by_run ON tasks (workspace, run, path);

@@ -11,6 +11,11 @@ ON CONFLICT (workspace, run, id) DO NOTHING;
 -- The events of a run that no step has taken.
 SELECT id, type, payload, received_at FROM events WHERE workspace = :workspace AND run = :run;
 
+-- name: events_full
+-- How many other events of a run no step has taken, counted no further than `most`.
+SELECT count(*) FROM (
+  SELECT 1 FROM events WHERE workspace = :workspace AND run = :run AND id <> :id LIMIT :most);
+
 -- name: take_event
 -- Forget an event that a step has taken.
 DELETE FROM events WHERE workspace = :workspace AND run = :run AND id = :id;

@@ -54,10 +54,12 @@ WHERE workspace = :workspace AND run = :run AND path = :path AND status = 'claim
 SELECT * FROM tasks INDEXED BY tasks_open WHERE workspace = :workspace AND status = 'open' ORDER BY id LIMIT 1;
 
 -- name: oldest_open_task_of
--- The same, of one of some types.
-SELECT * FROM tasks INDEXED BY tasks_open
-WHERE workspace = :workspace AND status = 'open' AND task_type IN (SELECT value FROM json_each(:types))
-ORDER BY id LIMIT 1;
+-- The same, of one of some types: the oldest of the oldest of each.
+SELECT * FROM tasks WHERE workspace = :workspace AND id = (
+  SELECT min(oldest) FROM (
+    SELECT (SELECT id FROM tasks INDEXED BY tasks_open_by_type
+            WHERE workspace = :workspace AND task_type = each.value AND status = 'open' ORDER BY id LIMIT 1) AS oldest
+    FROM json_each(:types) AS each));
 
 -- name: overdue_tasks
 -- Claimed tasks whose leases are over.

@@ -8,6 +8,7 @@ from typing import Any
 
 import apsw
 
+from stepwell.errors import InvalidState
 from stepwell.states import OPEN
 from stepwell.store.rows import Approval, Broadcast, Reached, Run, RunEvent
 from stepwell.store.sql import load
@@ -25,8 +26,8 @@ class SqliteSignals:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def send(self, workspace: str, run: str, event: RunEvent) -> Reached | None:
-        return await self._database.write(_send, (key(workspace), key(run), event), size=len(event.payload))
+    async def send(self, workspace: str, run: str, event: RunEvent, most: int | None = None) -> Reached | None:
+        return await self._database.write(_send, (key(workspace), key(run), event, most), size=len(event.payload))
 
     async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
         return await self._database.write(_pause, (workspace, run, now))
@@ -71,8 +72,12 @@ class SqliteSignals:
         return [_broadcast(row) for row in self._database.read(SQL["list_broadcasts"], {"limit": limit})]
 
 
-def _send(connection: apsw.Connection, wanted: tuple[bytes, bytes, RunEvent]) -> Reached | None:
-    workspace, run, event = wanted
+def _send(connection: apsw.Connection, wanted: tuple[bytes, bytes, RunEvent, int | None]) -> Reached | None:
+    workspace, run, event, most = wanted
+    if most is not None:
+        bindings = {"workspace": workspace, "run": run, "id": key(event.id), "most": most}
+        if rows(connection, SQL["events_full"], bindings)[0][0] >= most:
+            raise InvalidState("Event buffer is full")
     reached = run_ends.signal(connection, workspace, run)
     if not reached:
         return None

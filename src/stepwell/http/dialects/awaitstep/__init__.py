@@ -1,5 +1,6 @@
 """The AwaitStep dialect: graphs that are deployed, runs with instance ids, functions."""
 
+from stepwell.http.dialects.awaitstep import control, events, runs, trigger
 from stepwell.http.dialects.awaitstep.answers import STATUSES, envelope, error_schema, refusal
 from stepwell.http.dialects.awaitstep.names import IDS, STATUS
 from stepwell.http.routes import Dialect
@@ -9,7 +10,7 @@ __all__ = ["DIALECT"]
 DIALECT = Dialect(
     name="awaitstep",
     base="",
-    routes=(),
+    routes=(*trigger.ROUTES, *events.ROUTES, *runs.ROUTES, *control.ROUTES),
     refusal=refusal,
     error_schema=error_schema,
     envelope=envelope,

@@ -60,6 +60,9 @@ def refusal(error: StepwellError) -> Response:
         headers["Allow"] = ", ".join(error.allowed)
     elif isinstance(error, RateLimited | Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
+        if isinstance(error, RateLimited):
+            headers |= {"RateLimit-Limit": str(error.limit), "RateLimit-Remaining": "0"}
+            headers["RateLimit-Reset"] = str(error.retry_after_s)
     elif status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     body: dict[str, Json] = {"error": "Internal server error" if status == 500 else _text(error)}

@@ -1,6 +1,7 @@
 """Names on the wire: ids, states, times, cursors. Source: AwaitStep contract 1, 3, 6."""
 
 from collections.abc import Mapping
+from typing import Final, Literal
 
 from stepwell import ids
 from stepwell.errors import NotFound
@@ -24,6 +25,17 @@ IDS: Mapping[str, str] = {
     "run": "run_<uuid>; its instanceId is the bare uuid",
     "connection": "conn_<uuid>",
 }
+
+EVENT_TYPE: Final = r"^[A-Za-z0-9_-]{1,100}$"
+WaitWord = Literal["event", "sleep", "child", "approval", "task"]
+WAITS: Mapping[str, WaitWord] = {
+    "event": "event",
+    "timer": "sleep",
+    "child": "child",
+    "approval": "approval",
+    "task": "task",
+}
+"""Its word for what a step of the core waits for."""
 
 
 def reference(prefix: str, text: str) -> str:
