@@ -100,7 +100,7 @@ def test_an_unknown_connection_is_not_found(client: AwaitstepApi, named: str) ->
 
 
 def test_a_connection_of_another_provider_is_no_target(client: AwaitstepApi) -> None:
-    body = {"provider": "slack", "name": "Slack", "credentials": {"token": "xoxb-1"}}
+    body = {"provider": "slack", "name": "Slack", "credentials": {"botToken": "xoxb-1"}}
     made = client.native.post("/connections", body)
     assert made.ok, made.text
     connection = decode(made.content)["data"]["id"]

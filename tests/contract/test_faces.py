@@ -7,6 +7,7 @@ import pytest
 
 from aitasker_client import AitaskerApi, aitasker
 from answering import Answering
+from awaitstep_client import AwaitstepApi, awaitstep
 from flowra_client import FlowraApi, flowra
 from live import Api
 from stepwell.values import Json
@@ -19,6 +20,7 @@ class Faces:
     """A run as each dialect words its state."""
 
     native: Api
+    awaitstep: AwaitstepApi
     flowra: FlowraApi
     aitasker: AitaskerApi
 
@@ -28,6 +30,7 @@ class Faces:
         execution = self.flowra.answer("GET", f"/workflow/manager/executions/{bare_run}")["data"]
         return {
             "loopfour": self.native.data("GET", f"/runs/{run}")["status"],
+            "awaitstep": self.awaitstep.answer("GET", f"/api/workflows/{workflow}/runs/{bare_run}")["status"],
             "flowra": execution["status"],
             "aitasker": self.aitasker.run(bare_workflow, bare_run)["status"],
         }
@@ -40,7 +43,7 @@ class Faces:
 
 @pytest.fixture
 def faces(api: Api) -> Faces:
-    return Faces(api, flowra(api), aitasker(api))
+    return Faces(api, awaitstep(api), flowra(api), aitasker(api))
 
 
 def started(faces: Faces, *steps: Json, **fields: Json) -> tuple[str, str]:
@@ -53,14 +56,24 @@ def test_a_run_that_waits_for_its_place_is_pending(faces: Faces) -> None:
     workflow, _ = started(faces, NEVER, settings={"maxConcurrentRuns": 1})
     second = faces.native.start(workflow)
 
-    assert faces.words(workflow, second) == {"loopfour": "pending", "flowra": "running", "aitasker": "pending"}
+    assert faces.words(workflow, second) == {
+        "loopfour": "pending",
+        "awaitstep": "queued",
+        "flowra": "running",
+        "aitasker": "pending",
+    }
 
 
 def test_a_run_whose_step_is_in_flight_is_running(faces: Faces, upstream: Answering) -> None:
     upstream.delay_s = 30
     workflow, run = started(faces, {"id": "call", "type": "api", "config": {"method": "GET", "url": upstream.url}})
 
-    assert faces.until(workflow, run, "running") == {"loopfour": "running", "flowra": "running", "aitasker": "running"}
+    assert faces.until(workflow, run, "running") == {
+        "loopfour": "running",
+        "awaitstep": "running",
+        "flowra": "running",
+        "aitasker": "running",
+    }
 
 
 APPROVAL = {"id": "ask", "type": "approval", "config": {"approvers": ["a"], "reason": "May I?"}}
@@ -73,6 +86,7 @@ def test_a_run_that_waits_for_somebody(faces: Faces, step: Json) -> None:
 
     assert faces.until(workflow, run, "suspended") == {
         "loopfour": "suspended",
+        "awaitstep": "paused",
         "flowra": "paused",
         "aitasker": "waiting",
     }
@@ -84,8 +98,7 @@ def test_a_run_that_waits_for_a_time(faces: Faces) -> None:
 
     words = faces.words(workflow, run)
 
-    assert (words["loopfour"], words["flowra"]) == ("running", "running")
-    assert words["aitasker"] == "waiting"
+    assert words == {"loopfour": "running", "awaitstep": "paused", "flowra": "running", "aitasker": "waiting"}
 
 
 def test_a_run_that_was_paused_by_hand(faces: Faces) -> None:
@@ -93,7 +106,12 @@ def test_a_run_that_was_paused_by_hand(faces: Faces) -> None:
     faces.until(workflow, run, "suspended")
     faces.native.data("POST", f"/runs/{run}/pause")
 
-    assert faces.words(workflow, run) == {"loopfour": "suspended", "flowra": "paused", "aitasker": "paused"}
+    assert faces.words(workflow, run) == {
+        "loopfour": "suspended",
+        "awaitstep": "paused",
+        "flowra": "paused",
+        "aitasker": "paused",
+    }
 
 
 def ended(act: Callable[[Faces, str], None], *steps: Json, **fields: Json) -> Callable[[Faces], tuple[str, str]]:
@@ -120,10 +138,16 @@ ENDS = {
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        ("completed", {"loopfour": "completed", "flowra": "completed", "aitasker": "completed"}),
-        ("failed", {"loopfour": "failed", "flowra": "failed", "aitasker": "failed"}),
-        ("cancelled", {"loopfour": "cancelled", "flowra": "failed", "aitasker": "cancelled"}),
-        ("timeout", {"loopfour": "timeout", "flowra": "timeout", "aitasker": "failed"}),
+        (
+            "completed",
+            {"loopfour": "completed", "awaitstep": "complete", "flowra": "completed", "aitasker": "completed"},
+        ),
+        ("failed", {"loopfour": "failed", "awaitstep": "errored", "flowra": "failed", "aitasker": "failed"}),
+        (
+            "cancelled",
+            {"loopfour": "cancelled", "awaitstep": "terminated", "flowra": "failed", "aitasker": "cancelled"},
+        ),
+        ("timeout", {"loopfour": "timeout", "awaitstep": "errored", "flowra": "timeout", "aitasker": "failed"}),
     ],
 )
 def test_a_run_that_has_ended(faces: Faces, end: str, words: dict[str, str]) -> None:

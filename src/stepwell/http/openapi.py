@@ -26,7 +26,7 @@ _HEADERS: dict[str, Json] = {
     "Idempotency-Replayed": {"description": "true if the key already stood for a run.", "schema": {"const": "true"}},
     "Idempotency-Mismatch": {"description": "true if the request was another then.", "schema": {"const": "true"}},
     "Retry-After": {"description": "Seconds to wait.", "schema": _WHOLE},
-    "X-Stepwell-Event": {"description": "Whether a wait took the event.", "schema": {"enum": ["delivered", "buffered"]}},
+    "X-Stepwell-Event": {"description": "Whether a wait took it.", "schema": {"enum": ["delivered", "buffered"]}},
 }
 _REQUEST_HEADERS: dict[str, Json] = {
     "Idempotency-Key": {"type": "string", "minLength": 1, "maxLength": 255},
