@@ -13,6 +13,7 @@ SealKind: TypeAlias = Literal[
     "triggers",
     "endpoints",
     "endpoints_old",
+    "variables",
 ]
 SEAL_KINDS: tuple[SealKind, ...] = get_args(SealKind)
 """Every column that holds sealed values, by its table."""

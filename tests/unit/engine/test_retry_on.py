@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kit import World, effect
+from stepwell.definitions import RetryPolicy
 
 
 @pytest.fixture
@@ -26,3 +27,9 @@ async def test_an_error_that_does_not_pass_is_repeated_only_if_any_is(
 
     assert (await world.outcome(run))[0] == "failed"
     assert len(world.ledger.performed) == attempts
+
+
+def test_linear_delays_grow_by_the_first_one_up_to_the_longest() -> None:
+    policy = RetryPolicy(initial_delay_ms=1000, max_delay_ms=2500, linear=True)
+
+    assert [policy.delay_ms(failed, lambda: 1.0) for failed in (1, 2, 3, 4)] == [1000, 2000, 2500, 2500]

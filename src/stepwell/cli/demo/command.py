@@ -16,6 +16,7 @@ import typer
 
 from stepwell.cli.demo.aitasker import tell_aitasker
 from stepwell.cli.demo.approval import tell_approval
+from stepwell.cli.demo.awaitstep import tell_awaitstep
 from stepwell.cli.demo.story import Scene, tell
 from stepwell.cli.demo.stripe import StripeServer
 from stepwell.cli.demo.triggers import tell_triggers
@@ -37,6 +38,7 @@ class Story(StrEnum):
     APPROVAL = "approval"
     TRIGGERS = "triggers"
     AITASKER = "aitasker"
+    AWAITSTEP = "awaitstep"
 
 
 _STORIES: dict[Story, Callable[[Scene], None]] = {
@@ -44,6 +46,7 @@ _STORIES: dict[Story, Callable[[Scene], None]] = {
     Story.APPROVAL: tell_approval,
     Story.TRIGGERS: tell_triggers,
     Story.AITASKER: tell_aitasker,
+    Story.AWAITSTEP: tell_awaitstep,
 }
 
 
@@ -52,7 +55,7 @@ def demo(
         Story,
         typer.Argument(
             help="order: invoice and mail. approval: a decision, an event, a restart inside a loop. triggers: webhook, "
-            "schedule, trigger instance. aitasker: nodes, outside workers, costs."
+            "schedule, trigger instance. aitasker: nodes, outside workers, costs. awaitstep: graphs, events, functions."
         ),
     ] = Story.ORDER,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the server; 0 takes a free one.")] = 3000,
@@ -63,7 +66,8 @@ def demo(
 ) -> None:
     """Start a server and show a workflow, every step as it happens: one order with an invoice over HTTP and a mail over
     SMTP; or (`approval`) an order over a limit that waits for a person and an event, and is restarted inside its loop;
-    or (`triggers`) workflows that start by themselves; or (`aitasker`) nodes whose work outside workers do, at a cost.
+    or (`triggers`) workflows that start by themselves; or (`aitasker`) nodes whose work outside workers do, at a cost;
+    or (`awaitstep`) a graph that is deployed and waits for an event, and a function that is called.
 
     Nothing leaves this machine: the provider and the mail server run on loopback, which workflows may reach in the
     demo only.

@@ -70,6 +70,15 @@ ORDER BY workspace, id LIMIT :limit OFFSET :offset;
 -- The same of endpoints' former secrets.
 UPDATE endpoints SET sealed_old = :new WHERE workspace = :workspace AND id = :a AND sealed_old = :old;
 
+-- name: of_variables
+-- The same of variables.
+SELECT workspace, id, sealed FROM variables WHERE substr(sealed, 1, 9) <> :head
+ORDER BY workspace, id LIMIT :limit OFFSET :offset;
+
+-- name: put_variables
+-- The same of variables.
+UPDATE variables SET sealed = :new WHERE workspace = :workspace AND id = :a AND sealed = :old;
+
 -- name: put_probe
 -- The same of the vault's probe.
 UPDATE vault SET probe = :new WHERE id = 1 AND probe = :old;
@@ -83,4 +92,5 @@ UNION ALL SELECT 'auth_configs', count(*) FROM auth_configs WHERE substr(sealed,
 UNION ALL SELECT 'oauth_grants', count(*) FROM oauth_grants WHERE substr(sealed, 1, 9) <> :head
 UNION ALL SELECT 'triggers', count(*) FROM triggers WHERE substr(sealed, 1, 9) <> :head
 UNION ALL SELECT 'endpoints', count(*) FROM endpoints WHERE substr(sealed, 1, 9) <> :head
-UNION ALL SELECT 'endpoints_old', count(*) FROM endpoints WHERE substr(sealed_old, 1, 9) <> :head;
+UNION ALL SELECT 'endpoints_old', count(*) FROM endpoints WHERE substr(sealed_old, 1, 9) <> :head
+UNION ALL SELECT 'variables', count(*) FROM variables WHERE substr(sealed, 1, 9) <> :head;

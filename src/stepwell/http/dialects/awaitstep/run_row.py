@@ -146,6 +146,8 @@ def _run_error(view: RunView, graph: Graph) -> ErrorDetail:
     error = view.error
     at = next((step for step in view.steps if step.path == (error.path or error.step)), None)
     code = "TIMED_OUT" if view.run.state is RunState.TIMED_OUT else error.code
+    if at is not None and at.error is not None:
+        error = msgspec.structs.replace(error, details=at.error.details)
     return _error(error, graph, code, error.step, None if at is None else at.attempt)
 
 

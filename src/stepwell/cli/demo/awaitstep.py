@@ -1,0 +1,177 @@
+"""The story of graphs: one that waits for a decision is deployed and its runs are steered; a function is called."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from stepwell.cli.demo.story import Scene, title
+from stepwell.cli.output import json_text, say
+from stepwell.client import Client, ClientError
+
+PATIENCE_S = 20.0
+TARGET = "conn_stepwell"
+AMOUNT = 4999
+FUNCTION: dict[str, Any] = {
+    "name": "Total",
+    "inline": True,
+    "trigger": {"type": "api"},
+    "steps": [
+        {
+            "id": "total",
+            "type": "code",
+            "config": {"code": "const {qty, price} = input.event.payload; return {Total: qty * price};"},
+        }
+    ],
+}
+NOT_FOUND, REFUSED, CONFLICT, UNFIT = 404, 400, 409, 422
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody with a key, as a client of the dialect; without a key for what needs none."""
+
+    url: str
+    key: str | None = None
+
+    def __call__(self, method: str, path: str, body: Any = None, expected: int = 200) -> Any:
+        """The JSON of an answer, None without a body. Raises ClientError unless the status is the expected one."""
+        headers = {"Content-Type": "application/json"}
+        headers |= {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        sent = None if body is None else json_text(body, indent=0).encode()
+        request = Request(f"{self.url}{path}", data=sent, headers=headers, method=method)  # noqa: S310 - ours
+        try:
+            with urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - the demo's own server
+                status, told = answer.status, answer.read()
+        except HTTPError as error:
+            status, told = error.code, error.read()
+        if status != expected:
+            raise ClientError(f"{method} {path} answered {status}: {told.decode(errors='replace')[:500]}")
+        return json.loads(told) if told else None
+
+
+def tell_awaitstep(scene: Scene) -> None:
+    """Deploy a graph and take its runs through their lives, then call a function.
+
+    Raises:
+        ClientError: the server answered other than the story says.
+    """
+    client = Client(scene.url, scene.admin_key)
+    caller = Caller(scene.url, client.keys.create("demo", ["read", "write", "deploy"], dialect="awaitstep").key)
+    workflow = _show_deploy(caller)
+    _show_event(caller, workflow)
+    _show_control(caller, workflow)
+    _show_function(caller, client)
+    _show_refusals(caller, workflow)
+
+
+def _show_deploy(caller: Caller) -> str:
+    title("A graph that waits for a decision, saved and deployed")
+    workflow: str = caller("POST", "/api/workflows", {"name": "Pay after approval"}, 201)["id"]
+    early = caller("POST", f"/api/workflows/{workflow}/trigger", {"connectionId": TARGET}, REFUSED)
+    say(f"  trigger before a deploy: {REFUSED} {early['error']}")
+    _save(caller, workflow, _approval())
+    deployed = caller("POST", f"/api/workflows/{workflow}/deploy", {"connectionId": TARGET})
+    say(f"  deployed: {deployed['versionId']}")
+    return workflow
+
+
+def _show_event(caller: Caller, workflow: str) -> None:
+    title("A run waits, and an event lets it go on")
+    run = _trigger(caller, workflow)
+    say(f"  triggered: instance {run['instanceId']}, {run['status']}")
+    held = _until(caller, run, ("paused",))
+    say(f"  polled: {held['status']}, waits for {held['waitingFor'][0]['eventType']}")
+    event = {"instanceId": run["instanceId"], "eventType": "approval-decision", "payload": {"approved": True}}
+    caller("POST", f"/api/workflows/{workflow}/trigger", {"connectionId": TARGET, "params": event})
+    done = _until(caller, run, ("complete", "errored"))
+    say(f"  approved: {done['status']}, output {json_text(done['output'], indent=0)}")
+    for step in done["steps"]:
+        say(f"    {step['nodeId']}: {step['status']}")
+
+
+def _show_control(caller: Caller, workflow: str) -> None:
+    title("Another run is paused, resumed and terminated")
+    run = _trigger(caller, workflow)
+    _until(caller, run, ("paused",))
+    for verb in ("pause", "resume", "terminate"):
+        caller("POST", f"{_place(run)}/{verb}")
+        found = caller("GET", _place(run))
+        say(f"  {verb}: {found['status']}{', by hand' if found.get('pausedBy') else ''}")
+    again = caller("POST", f"{_place(run)}/pause", expected=CONFLICT)
+    say(f"  pause again: {CONFLICT} {again['error']}")
+
+
+def _show_function(caller: Caller, client: Client) -> None:
+    title("A function: a call, an answer, no run")
+    function = client.workflows.activate(client.workflows.apply(FUNCTION).workflow.id).id
+    anybody = Caller(caller.url)
+    answer = anybody("POST", f"/fn/{function}", {"qty": 3, "price": 500})
+    say(f"  POST: 200 {json_text(answer, indent=0)}")
+    empty = anybody("GET", f"/fn/{function}")
+    say(f"  GET: 200 {'and no body' if empty is None else empty}")
+    refused = caller("POST", f"/api/workflows/{function}/trigger", {"connectionId": TARGET}, REFUSED)
+    say(f"  trigger: {REFUSED} {refused['error']}")
+
+
+def _show_refusals(caller: Caller, workflow: str) -> None:
+    title("What is refused")
+    path = f"/api/workflows/{workflow}/trigger"
+    bare = caller("POST", path, {}, UNFIT)
+    say(f"  no connection: {UNFIT} {bare['error']}, {bare['details'][0]['path']}")
+    say(f"  an unknown one: {NOT_FOUND} {caller('POST', path, {'connectionId': 'conn_404'}, NOT_FOUND)['error']}")
+
+
+def _approval() -> Any:
+    ways = [
+        {"label": "yes", "condition": "{{decision.payload.approved}} === true"},
+        {"label": "no", "condition": ""},
+    ]
+    nodes = [
+        _node("decision", "wait_for_event", eventType="approval-decision", timeout="72 hours"),
+        _node("route", "branch", branches=ways),
+        _node("pay", "step", code="return {paid: event.payload.amount}"),
+        _node("refuse", "step", code="return {paid: 0}"),
+    ]
+    return _graph(nodes, [("decision", "route", None), ("route", "pay", "yes"), ("route", "refuse", "no")])
+
+
+def _node(id: str, type: str, **data: Any) -> Any:
+    place = {"position": {"x": 0, "y": 0}, "version": "1.0.0", "provider": "stepwell"}
+    return {"id": id, "type": type, "name": id, **place, "data": data}
+
+
+def _graph(nodes: list[Any], edges: list[tuple[str, str, str | None]]) -> Any:
+    at = "2026-01-15T10:00:00.000Z"
+    listed = [
+        {"id": f"e{index}", "source": source, "target": target} | ({} if label is None else {"label": label})
+        for index, (source, target, label) in enumerate(edges)
+    ]
+    metadata = {"name": "Demo", "version": 1, "createdAt": at, "updatedAt": at}
+    return {"kind": "workflow", "metadata": metadata, "nodes": nodes, "edges": listed, "entryNodeId": nodes[0]["id"]}
+
+
+def _save(caller: Caller, workflow: str, ir: Any) -> None:
+    saved = caller("POST", f"/api/workflows/{workflow}/versions", {"ir": ir}, 201)
+    say(f"  saved: {saved['id']}")
+
+
+def _trigger(caller: Caller, workflow: str) -> Any:
+    body = {"connectionId": TARGET, "params": {"amount": AMOUNT}}
+    return caller("POST", f"/api/workflows/{workflow}/trigger", body, 201)
+
+
+def _place(run: Any) -> str:
+    return f"/api/workflows/{run['workflowId']}/runs/{run['instanceId']}"
+
+
+def _until(caller: Caller, run: Any, words: tuple[str, ...]) -> Any:
+    """The run, once its status is one of these."""
+    end = time.monotonic() + PATIENCE_S
+    while (found := caller("GET", _place(run)))["status"] not in words:
+        if time.monotonic() > end:
+            raise ClientError(f"The run is {found['status']} after {PATIENCE_S:.0f} s")
+        time.sleep(0.02)
+    return found
