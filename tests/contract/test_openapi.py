@@ -39,6 +39,13 @@ BEYOND_SCHEMA = {
     "POST /api/v1/external-users",
     "POST /api/v1/workflow/manager/create",
     "PATCH /api/v1/workflow/manager/update/{id}",
+    "POST /api/workflows",
+    "PATCH /api/workflows/{id}",
+    "POST /api/workflows/{id}/versions",
+    "POST /api/connections",
+    "PATCH /api/connections/{id}",
+    "POST /api/env-vars",
+    "PATCH /api/env-vars/{id}",
     "POST /api/v1/workspaces/{workspace_id}/workflows",
     "PUT /api/v1/workspaces/{workspace_id}/workflows/{id}",
     "POST /api/v1/workflows/{id}/nodes",
@@ -76,8 +83,9 @@ def existing(api: Api) -> dict[str, str]:
 def test_every_operation_answers_as_described_for_things_that_exist(
     case: Case, api: Api, existing: dict[str, str]
 ) -> None:
-    kind = case.path.split("/")[3]
-    case.path_parameters["id"] = existing["workflows" if kind == "workspaces" else kind]
+    parts = case.path.split("/")
+    kind = parts[3] if parts[1:3] == ["api", "v1"] else parts[parts.index("{id}") - 1]
+    case.path_parameters["id"] = existing.get(kind, existing["workflows"])
     if kind == "workspaces":
         case.path_parameters |= {"workspace_id": api.workspace, "id": case.path_parameters["id"][3:]}
     elif "/nodes" in case.path:

@@ -13,7 +13,7 @@ from stepwell.core.rotation import RECORDS
 from stepwell.core.tokens import config_record
 from stepwell.events import Events
 from stepwell.ids import TimeOrderedIds
-from stepwell.store import SEAL_KINDS, AuthConfig, Connection, Endpoint, OAuthGrant, Secret, Trigger
+from stepwell.store import SEAL_KINDS, AuthConfig, Connection, Endpoint, OAuthGrant, Secret, StoredVariable, Trigger
 from stepwell.store.sqlite import SqliteStore
 
 CLEAR = b"a-very-secret-value"
@@ -110,6 +110,11 @@ class Sealed:
             updated_at=1,
         )
         await self.store.endpoints.create(row, 100)
+        variable = self.ids.new()
+        sealed_value = self.seal(f"variable:{variable}")
+        await self.store.sources.put_variable(
+            StoredVariable(workspace=self.workspace, id=variable, name="KEY", secret=True, sealed=sealed_value)
+        )
 
     async def opened(self) -> dict[str, list[bytes]]:
         """Every sealed value, opened, by its kind."""

@@ -1,4 +1,4 @@
-"""The story of graphs: one that waits for a decision is deployed and its runs are steered; a function is called."""
+"""The story of graphs: one that waits for a decision is deployed, triggered, polled and steered; a function is called."""
 
 import json
 import time
@@ -14,18 +14,6 @@ from stepwell.client import Client, ClientError
 PATIENCE_S = 20.0
 TARGET = "conn_stepwell"
 AMOUNT = 4999
-FUNCTION: dict[str, Any] = {
-    "name": "Total",
-    "inline": True,
-    "trigger": {"type": "api"},
-    "steps": [
-        {
-            "id": "total",
-            "type": "code",
-            "config": {"code": "const {qty, price} = input.event.payload; return {Total: qty * price};"},
-        }
-    ],
-}
 NOT_FOUND, REFUSED, CONFLICT, UNFIT = 404, 400, 409, 422
 
 
@@ -58,12 +46,12 @@ def tell_awaitstep(scene: Scene) -> None:
     Raises:
         ClientError: the server answered other than the story says.
     """
-    client = Client(scene.url, scene.admin_key)
-    caller = Caller(scene.url, client.keys.create("demo", ["read", "write", "deploy"], dialect="awaitstep").key)
+    keys = Client(scene.url, scene.admin_key).keys
+    caller = Caller(scene.url, keys.create("demo", ["read", "write", "deploy"], dialect="awaitstep").key)
     workflow = _show_deploy(caller)
     _show_event(caller, workflow)
     _show_control(caller, workflow)
-    _show_function(caller, client)
+    _show_function(caller, scene.url)
     _show_refusals(caller, workflow)
 
 
@@ -104,10 +92,13 @@ def _show_control(caller: Caller, workflow: str) -> None:
     say(f"  pause again: {CONFLICT} {again['error']}")
 
 
-def _show_function(caller: Caller, client: Client) -> None:
+def _show_function(caller: Caller, url: str) -> None:
     title("A function: a call, an answer, no run")
-    function = client.workflows.activate(client.workflows.apply(FUNCTION).workflow.id).id
-    anybody = Caller(caller.url)
+    function: str = caller("POST", "/api/workflows", {"name": "Total", "kind": "script"}, 201)["id"]
+    code = "return event.payload.qty * event.payload.price"
+    _save(caller, function, _graph("script", [_node("total", "step", "EXPORT_Total", code=code)], []))
+    caller("POST", f"/api/workflows/{function}/deploy", {"connectionId": TARGET})
+    anybody = Caller(url)
     answer = anybody("POST", f"/fn/{function}", {"qty": 3, "price": 500})
     say(f"  POST: 200 {json_text(answer, indent=0)}")
     empty = anybody("GET", f"/fn/{function}")
@@ -135,22 +126,22 @@ def _approval() -> Any:
         _node("pay", "step", code="return {paid: event.payload.amount}"),
         _node("refuse", "step", code="return {paid: 0}"),
     ]
-    return _graph(nodes, [("decision", "route", None), ("route", "pay", "yes"), ("route", "refuse", "no")])
+    return _graph("workflow", nodes, [("decision", "route", None), ("route", "pay", "yes"), ("route", "refuse", "no")])
 
 
-def _node(id: str, type: str, **data: Any) -> Any:
+def _node(id: str, type: str, name: str | None = None, **data: Any) -> Any:
     place = {"position": {"x": 0, "y": 0}, "version": "1.0.0", "provider": "stepwell"}
-    return {"id": id, "type": type, "name": id, **place, "data": data}
+    return {"id": id, "type": type, "name": name or id, **place, "data": data}
 
 
-def _graph(nodes: list[Any], edges: list[tuple[str, str, str | None]]) -> Any:
+def _graph(kind: str, nodes: list[Any], edges: list[tuple[str, str, str | None]]) -> Any:
     at = "2026-01-15T10:00:00.000Z"
     listed = [
         {"id": f"e{index}", "source": source, "target": target} | ({} if label is None else {"label": label})
         for index, (source, target, label) in enumerate(edges)
     ]
     metadata = {"name": "Demo", "version": 1, "createdAt": at, "updatedAt": at}
-    return {"kind": "workflow", "metadata": metadata, "nodes": nodes, "edges": listed, "entryNodeId": nodes[0]["id"]}
+    return {"kind": kind, "metadata": metadata, "nodes": nodes, "edges": listed, "entryNodeId": nodes[0]["id"]}
 
 
 def _save(caller: Caller, workflow: str, ir: Any) -> None:

@@ -11,7 +11,7 @@ from stepwell.http.dialects.awaitstep.answers import BadRequest, bare
 from stepwell.http.dialects.awaitstep.names import reference
 from stepwell.http.dialects.awaitstep.pages import after, listing
 from stepwell.http.dialects.awaitstep.wire_runs import Done
-from stepwell.http.dialects.awaitstep.wire_workflows import PageQuery
+from stepwell.http.dialects.awaitstep.wire_workflows import Name, PageQuery
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.ids import created_ms
 from stepwell.store import Connection
@@ -22,15 +22,15 @@ OWN = "stepwell"
 class NewConnection(Struct, rename="camel"):
     """A connection to be made."""
 
-    name: str
-    provider: str
+    name: Name
+    provider: Name
     credentials: dict[str, Any] = {}
 
 
 class Changes(Struct, rename="camel"):
     """What is to be changed of a connection; new credentials replace all of the old."""
 
-    name: str | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
     credentials: dict[str, Any] | UnsetType = UNSET
 
 
@@ -122,6 +122,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List connections, this server first, then newest first",
         answers=(Answer(status=200, data=ConnectionRow, listed=True),),
         query=PageQuery,
+        errors=("VALIDATION_ERROR",),
     ),
     Route(
         method="POST",

@@ -1,6 +1,6 @@
 """Deploys: a version is compiled and becomes the one that runs. Source: AwaitStep contract 4.2, 7."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from typing import Final
 
 from starlette.responses import Response
@@ -8,7 +8,8 @@ from starlette.responses import Response
 from stepwell.core import VersionRefused
 from stepwell.errors import Fault, StepwellError, ValidationFailed
 from stepwell.http.dialects.awaitstep.answers import JSON, BadRequest, bare
-from stepwell.http.dialects.awaitstep.ir import Checked, CompiledIr, compile_ir
+from stepwell.http.dialects.awaitstep.functions import compile_function
+from stepwell.http.dialects.awaitstep.ir import Checked, CompiledIr, GraphFault, compile_ir
 from stepwell.http.dialects.awaitstep.located import idempotency_key, workflow_exists
 from stepwell.http.dialects.awaitstep.names import DIALECT, reference
 from stepwell.http.dialects.awaitstep.pages import after, listing
@@ -183,7 +184,7 @@ async def _made(
     call: AnyCall, source: SourceWorkflow, version: SourceVersion, config: Object
 ) -> tuple[str | None, tuple[str, ...]]:
     """Compile a version and let it run; the URL at which it is called, and what to know of it."""
-    core, by = call.core, call.principal.key_id
+    core = call.core
     ir = decode(version.body)
     checked = await checked_ir(call, ir, source.kind, "IR validation failed")
     known = await core.sources.resolve(source)
@@ -198,10 +199,14 @@ async def _made(
     missing = sorted({*known.missing, *compiled.missing})
     if missing:
         raise BadRequest(f"Missing or unresolved environment variables: {', '.join(missing)}")
+    await core.sources.keep_secrets(call.workspace, source.workflow, known.secrets)
+    if source.kind == "script":
+        body = _function(source, checked, config, known.secrets.keys() | known.kept)
+        body["variables"] = known.variables or None
+        await _put(call, source, version, body, {"dialect": DIALECT, "version": version.id}, compiled)
+        return f"{core.public_url}/fn/wf_{source.workflow}", compiled.warnings
     if compiled.faults:
         raise BadRequest("IR validation failed", [fault.as_json() for fault in compiled.faults])
-    if source.kind == "script":
-        raise CompileFailed("Compile error: functions cannot be deployed yet")
     body = {**compiled.fields, "variables": known.variables or None}
     if crons := config.get("cronTriggers"):
         if body["trigger"] != {"type": "api"}:
@@ -211,12 +216,34 @@ async def _made(
     trigger = ir.get("trigger") or {}
     http = trigger.get("type") == "http"
     made_of["http"] = {"method": trigger.get("method", "POST"), "auth": config.get("auth")} if http else None
-    await core.sources.keep_secrets(call.workspace, source.workflow, known.secrets)
+    await _put(call, source, version, body, made_of, compiled)
+    return (f"{core.public_url}/fn/wf_{source.workflow}" if http else None), compiled.warnings
+
+
+async def _put(
+    call: AnyCall, source: SourceWorkflow, version: SourceVersion, body: Object, made_of: Object, compiled: CompiledIr
+) -> None:
+    """Let a compiled version run. Raises CompileFailed."""
     try:
-        await core.sources.deploy(source, version, body, made_of, by)
+        await call.core.sources.deploy(source, version, body, made_of, call.principal.key_id)
     except ValidationFailed as error:
         raise CompileFailed(_told(compiled, error)) from None
-    return (f"{core.public_url}/fn/wf_{source.workflow}" if http else None), compiled.warnings
+
+
+def _function(source: SourceWorkflow, checked: Checked, config: Object, secrets: Collection[str]) -> Object:
+    """The native definition of a function: the whole graph as one script. Raises BadRequest."""
+    program = compile_function(checked, source.trigger_code)
+    if program.faults:
+        faults = [
+            fault.as_json() if isinstance(fault, GraphFault) else {"path": fault.field, "message": fault.message}
+            for fault in program.faults
+        ]
+        raise BadRequest("IR validation failed", faults)
+    inline: Object = {"secrets": sorted(secrets), "triggerCode": bool(source.trigger_code)}
+    if config.get("auth") is not None:
+        inline["auth"] = config["auth"]
+    code = {"language": "javascript", "code": program.code}
+    return {"trigger": {"type": "api"}, "inline": inline, "steps": [{"id": "graph", "type": "code", "config": code}]}
 
 
 def _told(compiled: CompiledIr, error: ValidationFailed) -> str:
@@ -256,7 +283,7 @@ def _listed(path: str, summary: str) -> Route:
         summary=summary,
         answers=(Answer(status=200, data=DeploymentRow, listed=True),),
         query=PageQuery,
-        errors=("NOT_FOUND",),
+        errors=("NOT_FOUND", "VALIDATION_ERROR"),
         exists=workflow_exists if "{id}" in path else None,
     )
 
@@ -296,7 +323,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Take no more runs; those in progress go on",
         answers=(Answer(status=200, data=Success),),
         body=TakedownBody,
-        errors=("NOT_FOUND", "UNSUPPORTED_PROVIDER"),
+        errors=("NOT_FOUND", "UNSUPPORTED_PROVIDER", "BAD_REQUEST"),
         exists=workflow_exists,
     ),
     _listed("/api/workflows/{id}/deployments", "List the deployments of a workflow, newest first"),

@@ -30,7 +30,7 @@ async def create_variable(call: Call[None, NewVariable]) -> Response:
 
 
 async def update_variable(call: Call[None, VariableChanges]) -> Response:
-    """PATCH /api/env-vars/{env_id}. The bullets keep the value."""
+    """PATCH /api/env-vars/{id}. The bullets keep the value."""
     body, id = call.body, _id(call)
     value = None if body.value == BULLETS else body.value
     changed = await call.core.variables.change(call.workspace, id, name=body.name, value=value, secret=body.is_secret)
@@ -38,7 +38,7 @@ async def update_variable(call: Call[None, VariableChanges]) -> Response:
 
 
 async def delete_variable(call: Call[None, None]) -> Response:
-    """DELETE /api/env-vars/{env_id}."""
+    """DELETE /api/env-vars/{id}."""
     await call.core.variables.delete(call.workspace, _id(call))
     return bare(Done())
 
@@ -48,7 +48,7 @@ async def _exists(call: AnyCall) -> None:
 
 
 def _id(call: AnyCall) -> str:
-    found = ids.parse(call.params["env_id"].removeprefix("env_"))
+    found = ids.parse(call.params["id"].removeprefix("env_"))
     if found is None:
         raise NotFound("Environment variable not found")
     return found
@@ -77,6 +77,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List the variables of the workspace, newest first",
         answers=(Answer(status=200, data=VariableRow, listed=True),),
         query=PageQuery,
+        errors=("VALIDATION_ERROR",),
     ),
     Route(
         method="POST",
@@ -87,23 +88,23 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a variable",
         answers=(Answer(status=201, data=VariableRow),),
         body=NewVariable,
-        errors=("ALREADY_EXISTS",),
+        errors=("ALREADY_EXISTS", "BAD_REQUEST"),
     ),
     Route(
         method="PATCH",
-        path="/api/env-vars/{env_id}",
+        path="/api/env-vars/{id}",
         handler=update_variable,
         scope="secrets:write",
         rate=Rate.WRITE,
         summary="Change a variable; it holds from the next deploy on",
         answers=_ROW,
         body=VariableChanges,
-        errors=("NOT_FOUND", "ALREADY_EXISTS"),
+        errors=("NOT_FOUND", "ALREADY_EXISTS", "BAD_REQUEST"),
         exists=_exists,
     ),
     Route(
         method="DELETE",
-        path="/api/env-vars/{env_id}",
+        path="/api/env-vars/{id}",
         handler=delete_variable,
         scope="secrets:write",
         rate=Rate.WRITE,

@@ -183,7 +183,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Read a workflow with its versions",
         answers=(Answer(status=200, data=FullWorkflow),),
         query=FullQuery,
-        errors=("NOT_FOUND",),
+        errors=("NOT_FOUND", "VALIDATION_ERROR"),
         exists=workflow_exists,
     ),
     Route(
@@ -195,7 +195,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List versions, newest first",
         answers=(Answer(status=200, data=VersionRow, listed=True),),
         query=PageQuery,
-        errors=("NOT_FOUND",),
+        errors=("NOT_FOUND", "VALIDATION_ERROR"),
         exists=workflow_exists,
     ),
     Route(

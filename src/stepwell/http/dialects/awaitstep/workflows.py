@@ -175,6 +175,7 @@ ROUTES: tuple[Route, ...] = (
         summary="List workflows, newest first",
         answers=(Answer(status=200, data=WorkflowRow, listed=True),),
         query=PageQuery,
+        errors=("VALIDATION_ERROR",),
     ),
     Route(
         method="POST",
@@ -185,6 +186,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Make a workflow or a function",
         answers=(Answer(status=201, data=WorkflowRow),),
         body=NewWorkflow,
+        errors=("BAD_REQUEST",),
     ),
     Route(
         method="GET",
@@ -217,7 +219,7 @@ ROUTES: tuple[Route, ...] = (
         summary="Remove a workflow with its versions and deployments",
         answers=(Answer(status=200, data=Done),),
         query=DeleteQuery,
-        errors=("NOT_FOUND", "INVALID_STATE"),
+        errors=("NOT_FOUND", "INVALID_STATE", "VALIDATION_ERROR"),
         exists=workflow_exists,
     ),
 )
