@@ -1,4 +1,4 @@
-"""The story of graphs: one that waits for a decision is deployed, triggered, polled and steered; a function is called."""
+"""The story of graphs: one is deployed, triggered, polled and steered, and decided on; a function is called."""
 
 import json
 import time

@@ -88,6 +88,8 @@ def _answer(answer: Answer) -> str:
         return f"`{answer.status}` with `{answer.content}`"
     if answer.data is None:
         return f"`{answer.status}`"
+    if answer.data is dict:
+        return f"`{answer.status}` with {'a page of objects' if answer.listed else 'an object'}"
     name = answer.data.__name__
     link = f"[{name}](#{name.lower()})"
     return f"`{answer.status}` with {f'a page of {link}' if answer.listed else link}"
