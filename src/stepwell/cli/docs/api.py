@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import get_origin
 
 from stepwell.cli.docs.fields import field_table, table
 from stepwell.cli.docs.regions import Regions
@@ -88,7 +89,7 @@ def _answer(answer: Answer) -> str:
         return f"`{answer.status}` with `{answer.content}`"
     if answer.data is None:
         return f"`{answer.status}`"
-    if answer.data is dict:
+    if answer.data is dict or get_origin(answer.data) is dict:
         return f"`{answer.status}` with {'a page of objects' if answer.listed else 'an object'}"
     name = answer.data.__name__
     link = f"[{name}](#{name.lower()})"
