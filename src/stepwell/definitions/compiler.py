@@ -274,7 +274,7 @@ def _retry(given: Json, handling: dict[str, Json], of_type: RetryPolicy | None) 
         max_attempts=int(given.get("maxAttempts", 3)),
         initial_delay_ms=int(given.get("initialDelayMs", 1000)),
         max_delay_ms=int(given.get("maxDelayMs", 30_000)),
-        multiplier=float(given.get("backoffMultiplier", 2)),
+        multiplier=1.0 if given.get("backoff") == "fixed" else float(given.get("backoffMultiplier", 2)),
         jitter=given.get("jitter", False),
         linear=given.get("backoff") == "linear",
         any_error=given.get("retryOn") == "any",

@@ -28,9 +28,9 @@ RETRY: Json = {
         "initialDelayMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS, "default": 1000},
         "maxDelayMs": {"type": "integer", "minimum": 0, "maximum": YEAR_MS, "default": 30000},
         "backoff": {
-            "enum": ["exponential", "linear"],
+            "enum": ["exponential", "linear", "fixed"],
             "default": "exponential",
-            "description": "Whether delays grow by `backoffMultiplier`, or by `initialDelayMs` each time.",
+            "description": "Whether delays grow by `backoffMultiplier`, by `initialDelayMs` each time, or not at all.",
         },
         "backoffMultiplier": {"type": "number", "minimum": 1, "maximum": 100, "default": 2},
         "jitter": {"type": "boolean", "default": False, "description": "Wait a uniform random part of the delay."},

@@ -1,7 +1,7 @@
 """Whether a run may begin a step, as far as its budgets go."""
 
 from stepwell import cost, values
-from stepwell.definitions import Step
+from stepwell.definitions import Kind, Step
 from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Halted
@@ -91,11 +91,10 @@ class Spending:
 
 def price_of(step: Step) -> Price:
     """What is known of a step's cost before it begins: what its definition declares, else what its type knows."""
-    if step.cost is not None:
-        return Price(step.cost)
-    if isinstance(step.type, PricedType):
-        return step.type.price(step.program)
-    return FREE
+    priced = step.type.price(step.program) if isinstance(step.type, PricedType) else FREE
+    if step.type.kind is Kind.TASK:  # its worker may report another cost than it declares
+        return Price(priced.estimate or step.cost or 0, metered=True)
+    return priced if step.cost is None else Price(step.cost)
 
 
 def as_json(overdraft: Overdraft) -> dict[str, Json]:

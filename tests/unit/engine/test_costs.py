@@ -372,3 +372,14 @@ async def _resume(world: World, run: str, budget: int | None = None) -> None:
     assert reached is not None
     world.engine.reached((reached,))
     await world.settle()
+
+
+async def test_what_a_task_may_cost_counts_before_what_its_step_declares(world: World) -> None:
+    config = {"template": {"title": "Do it", "budget_cents": 150}}
+    step = {"id": "work", "type": "task", "config": config, "costCents": 10}
+    run = await world.start(world.define(step, settings={"budgetCents": 100}))
+    await world.settle()
+
+    state, error = await world.outcome(run)
+
+    assert (state, error["message"]) == ("failed", "Budget of 100 cents exceeded: 0 spent, next step needs 150")

@@ -33,3 +33,12 @@ def test_linear_delays_grow_by_the_first_one_up_to_the_longest() -> None:
     policy = RetryPolicy(initial_delay_ms=1000, max_delay_ms=2500, linear=True)
 
     assert [policy.delay_ms(failed, lambda: 1.0) for failed in (1, 2, 3, 4)] == [1000, 2000, 2500, 2500]
+
+
+def test_a_fixed_back_off_waits_the_same_each_time(world: World) -> None:
+    retry = {"maxAttempts": 5, "initialDelayMs": 100, "backoff": "fixed"}
+    workflow = world.define(effect("pay", retryConfig=retry))
+
+    policy = world.plans[workflow, 1].steps["pay"].retry
+
+    assert [policy.delay_ms(failed, lambda: 1.0) for failed in (1, 2, 3)] == [100, 100, 100]
