@@ -374,7 +374,8 @@ async def _resume(world: World, run: str, budget: int | None = None) -> None:
     await world.settle()
 
 
-async def test_what_a_task_may_cost_counts_before_what_its_step_declares(world: World) -> None:
+async def test_what_a_task_may_cost_counts_before_what_its_step_declares(unreplayed: World) -> None:
+    world = unreplayed
     config = {"template": {"title": "Do it", "budget_cents": 150}}
     step = {"id": "work", "type": "task", "config": config, "costCents": 10}
     run = await world.start(world.define(step, settings={"budgetCents": 100}))
