@@ -45,7 +45,7 @@ from stepwell.core.threads import Reply, Threads
 from stepwell.core.tokens import AccessTokens
 from stepwell.core.triggers import Triggers, Wanted
 from stepwell.core.variables import Variables
-from stepwell.core.views import Attempt, Failure, RunView, StepView, failure
+from stepwell.core.views import Attempt, Failure, RunView, StepView, failure, start_view
 from stepwell.core.workflows import VersionDetail, WorkflowDetail, Workflows
 from stepwell.core.workspaces import Workspaces
 
@@ -146,6 +146,7 @@ __all__ = [
     "Workspaces",
     "ensure_first_workspace",
     "failure",
+    "start_view",
     "run_input",
     "tries",
 ]

@@ -8,8 +8,9 @@ from stepwell import values
 from stepwell.auth import mask_encoded
 from stepwell.core.tasks import shown_task
 from stepwell.core.waiting import OpenWait, open_waits, waiting_for
+from stepwell.engine.journal import newborn
 from stepwell.states import RecordStatus, RunState
-from stepwell.store import Loaded, Record, Run, Task
+from stepwell.store import Loaded, NewRun, Record, Run, Task
 from stepwell.values import Json
 
 Raw = msgspec.Raw
@@ -85,6 +86,11 @@ def run_view(loaded: Loaded) -> RunView:
         waits=open_waits(loaded),
         tasks=tuple(map(shown_task, loaded.tasks)),
     )
+
+
+def start_view(new: NewRun) -> RunView:
+    """A run as its start stored it, whatever it has come to since."""
+    return run_view(newborn(new))
 
 
 def step_view(record: Record) -> StepView:

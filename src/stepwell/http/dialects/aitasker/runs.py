@@ -4,11 +4,10 @@
 from collections.abc import Mapping, Sequence
 
 import msgspec
-from msgspec import Raw
 from starlette.responses import Response
 
 from stepwell import values
-from stepwell.core import RunView, StartRequest
+from stepwell.core import RunView, StartRequest, start_view
 from stepwell.errors import InvalidState, InvalidStatus, NotFound, PayloadTooLarge
 from stepwell.http.dialects.aitasker.answers import BadRequest, bare, idempotency_key
 from stepwell.http.dialects.aitasker.located import param, workflow, workflow_exists
@@ -17,8 +16,8 @@ from stepwell.http.dialects.aitasker.run_object import costs, run_object, status
 from stepwell.http.dialects.aitasker.shown import ShownNode, nodes_of, source_of
 from stepwell.http.dialects.aitasker.wire_runs import RunCosts, RunsQuery, Trigger, WorkflowRun
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
-from stepwell.states import OPEN, RunState, WorkflowStatus
-from stepwell.store import Run, RunListing
+from stepwell.states import OPEN, WorkflowStatus
+from stepwell.store import NewRun, Run, RunListing
 from stepwell.store import Workflow as Row
 from stepwell.values import Json
 
@@ -76,31 +75,16 @@ async def workers_take_runs(call: AnyCall) -> None:
 
 def newborn(call: AnyCall, row: Row, run: str, payload: Mapping[str, Json]) -> RunView:
     """A run as it was stored by its start, whatever it has come to since."""
-    stored = Run(
+    stored = NewRun(
         workspace=call.workspace,
         id=run,
         workflow=row.id,
         version=row.version,
-        state=RunState.PENDING,
         trigger="api",
-        waits_on=None,
-        blocked=None,
+        input=values.encode(payload),
         owner=None,
-        epoch=1,
-        signals=0,
-        deaths=0,
-        seq=0,
-        state_seq=0,
-        attempt=1,
-        started_at=None,
-        ended_at=None,
-        restarted_from=None,
-        parent=None,
-        connection=None,
-        error=None,
     )
-    given = values.encode(payload)
-    return RunView(run=stored, input=Raw(given), output=Raw(b"null"), error=None, steps=())
+    return start_view(stored)
 
 
 async def list_runs(call: Call[RunsQuery, None]) -> Response:
