@@ -204,6 +204,7 @@ class Functions:
             code=_PROGRAM % step.program.code,
             input={**given, "env": {**plan.variables, **secrets}, "now": self._clock.now_ms()},
             timeout_ms=(TIMEOUT_S + 1) * 1000,
+            kept=True,
         )
 
         def log(line: str) -> None:

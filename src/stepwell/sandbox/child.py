@@ -18,71 +18,24 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 MIB = 1024 * 1024
 MEMORY = 128 * MIB
-DATA = 1024 * MIB  # until the engine stands: V8 alone takes over 530 of address space
+DATA = 2048 * MIB  # until the engine stands: V8 alone takes over 530 of address space
 LOG_CHARS = 64 * 1024
-STOCK = 8  # isolates kept ready: making one takes longer than most scripts
+STOCK = 8  # isolates made ahead: making one takes longer than most scripts
+KEPT = 8  # isolates that wait for the script they ran before
+PARKED = 48  # scripts that wait for the host, at most
+ISOLATE = 12 * MIB  # of address space, most of it never touched
 CPU_GRACE_S = 5
 PIECE = 64 * 1024  # longer results go in pieces, none of which holds up the server's loop when it is read
 
-HARNESS = r"""
-(function () {
-  'use strict';
-  const { parse, stringify } = JSON, text = String, Plain = Function, Later = (async () => {}).constructor;
-  const cut = Function.prototype.call.bind(String.prototype.slice);
-  const then = Function.prototype.call.bind(Promise.prototype.then);
-  const resolve = Promise.resolve.bind(Promise), MOST = @LOG_CHARS@;
-  let logs = '', answer = '', limit = 0;
-  const shown = (value) => {
-    if (typeof value === 'string') return value;
-    try {
-      const json = value instanceof Error ? undefined : stringify(value);
-      return json === undefined ? text(value) : json;
-    } catch (error) { return '[object]'; }
-  };
-  const print = (...values) => {
-    let line = '';
-    for (let i = 0; i < values.length && line.length < MOST; i++) line += (i ? ' ' : '') + shown(values[i]);
-    if (logs.length < MOST) logs += cut(line, 0, MOST - logs.length) + '\n';
-  };
-  const settle = (value) => {
-    let json;
-    try {
-      json = value === undefined ? 'null' : stringify(value);
-    } catch (error) { answer = 'n' + cut(text(error), 0, 500); return; }
-    answer = typeof json !== 'string' ? 'n' + typeof value : json.length > limit ? 'b' : 'v' + json;
-  };
-  const fail = (error) => {
-    try {
-      const told = error instanceof Error ? text(error) : 'Uncaught ' + shown(error);
-      answer = 'e' + stringify([cut(told, 0, 1900), cut(text(error?.stack ?? ''), 0, 4000)]);
-    } catch (other) { answer = 'e' + stringify(['The script threw something that cannot be shown', '']); }
-  };
-  const told = () => answer === '' ? '' : stringify(logs) + '\n' + answer;
-  globalThis.console = { log: print, info: print, warn: print, error: print, debug: print };
-  class NonRetryableError extends Error {}
-  Object.defineProperty(NonRetryableError.prototype, 'name', { value: 'NonRetryableError', writable: true });
-  globalThis.NonRetryableError = NonRetryableError;
-  return function stepwell(code, input, most) {
-    if (code === undefined) return told();
-    limit = most;
-    try {
-      let body;
-      try { body = new Plain('input', code); } catch (error) { body = new Later('input', code); }
-      const value = body(parse(input));
-      if (value !== null && typeof value === 'object' && typeof value.then === 'function') {
-        then(resolve(value), settle, fail);
-      } else settle(value);
-    } catch (error) { fail(error); }
-    return told();
-  };
-})()
-""".replace("@LOG_CHARS@", str(LOG_CHARS))
+HARNESS = Path(__file__).with_name("harness.js").read_text().replace("@LOG_CHARS@", str(LOG_CHARS))
 
-_FRAME = re.compile(r"eval at stepwell \(.*<anonymous>:(\d+):\d+\)$")
+_FRAME = re.compile(r"eval at compiled \(.*<anonymous>:(\d+):\d+\)$")
 _TEXTS = re.compile(
     r"""#[^\n]*|'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""", re.DOTALL
 )
@@ -90,13 +43,26 @@ _TEXTS = re.compile(
 Answer = tuple[dict[str, Any], str]
 
 
+@dataclass(slots=True)
+class Task:
+    """What is asked of an engine: a script with its input, or answers of the host to one that is parked under a token.
+    `kept`: it may be run by what ran it before, and may ask the host."""
+
+    input: str
+    max_bytes: int
+    timeout_s: float
+    code: str = ""
+    kept: bool = False
+    token: int | None = None
+
+
 class Engine(Protocol):
     """What runs scripts."""
 
     pids: tuple[int, ...]  # processes of its own
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
-        """The answer to a script: `status` ok, error, memory, large or invalid, and what belongs to it."""
+    def run(self, task: Task) -> Answer:
+        """The answer to a script: `status` ok, error, memory, large, invalid or asks, and what belongs to it."""
         ...
 
     def rest(self, has_work: Any) -> None:
@@ -104,45 +70,92 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class Isolate:
+    """One V8 with the harness in it. `code`: whose it is, once it is kept. `ends_s`: when the script in it is over."""
+
+    owner: Any
+    call: Any
+    code: str | None = None
+    ends_s: float = 0.0
+
+
 class V8:
-    """JavaScript. Each script gets an isolate of its own, made while nothing else is to be done."""
+    """JavaScript. Each script gets an isolate of its own, made while nothing else is to be done; one that is kept gets
+    the isolate that it had before, in which nothing that scripts share can be changed."""
 
     pids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._racer = importlib.import_module("py_mini_racer")
         self._racer.init_mini_racer()
-        self._stock: list[tuple[Any, Any]] = []
-        self._used: list[Any] = []
+        self._stock: list[Isolate] = []
+        self._used: list[Isolate] = []
+        self._kept: list[Isolate] = []  # the one used longest ago first
+        self._parked: dict[int, Isolate] = {}
+        self._tokens = 0
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
-        owner, call = self._stock.pop() if self._stock else self._make()
-        self._used.append(owner)
+    def run(self, task: Task) -> Answer:
+        isolate = self._take(task) if task.token is None else self._parked.pop(task.token, None)
+        if isolate is None:
+            return {"status": "error", "message": "The script waited too long for an answer"}, ""
         try:
-            told = call(code, input, max_bytes)
-            pause = 0.0002
+            if task.token is not None:
+                told = isolate.call("deliver", task.input)
+            else:
+                isolate.ends_s = time.monotonic() + task.timeout_s
+                told = isolate.call("run", task.code, task.input, task.max_bytes)
+            pause = 0.0
             while told == "":  # a promise that a timer may still settle; the parent sees to the time
                 time.sleep(pause)
-                pause = min(pause * 2, 0.01)
-                told = call()
+                pause = min(pause * 2 or 0.0002, 0.01)
+                told = isolate.call("look")
         except self._racer.JSOOMException:
+            self._used.append(isolate)
             return {"status": "memory"}, ""
         except self._racer.JSEvalException as error:
+            self._used.append(isolate)
             return {"status": "error", "message": str(error).partition("\n")[0][:1900]}, ""
         logs, _, answer = told.partition("\n")
-        return _judged(answer[:1], answer[1:], json.loads(logs), max_bytes)
+        tag, rest = answer[:1], answer[1:]
+        if tag == "r":  # the script that ran before spoilt it
+            self._used.append(isolate)
+            return self.run(task)
+        if tag == "h":
+            self._tokens += 1
+            self._parked[self._tokens] = isolate
+            return _sized({"status": "asks", "logs": json.loads(logs), "token": self._tokens}, rest, task.max_bytes)
+        (self._used if isolate.code is None else self._kept).append(isolate)
+        return _judged(tag, rest, json.loads(logs), task.max_bytes)
 
     def rest(self, has_work: Any) -> None:
+        now = time.monotonic()
+        for token in [token for token, parked in self._parked.items() if parked.ends_s < now]:
+            self._used.append(self._parked.pop(token))
+        while len(self._kept) > KEPT:
+            self._used.append(self._kept.pop(0))
         while self._used and not has_work():
-            self._used.pop().__exit__(None, None, None)
+            self._used.pop().owner.__exit__(None, None, None)
         while len(self._stock) < STOCK and not has_work():
             self._stock.append(self._make())
 
-    def _make(self) -> tuple[Any, Any]:
+    def _take(self, task: Task) -> Isolate:
+        """The isolate that a script is to begin in."""
+        if task.kept:
+            for at in range(len(self._kept) - 1, -1, -1):
+                if self._kept[at].code == task.code:
+                    return self._kept.pop(at)
+        isolate = self._stock.pop() if self._stock else self._make()
+        if task.kept:
+            isolate.call("keep")
+            isolate.code = task.code
+        return isolate
+
+    def _make(self) -> Isolate:
         owner = self._racer.mini_racer()
         racer = owner.__enter__()
         racer.set_hard_memory_limit(MEMORY)
-        return owner, racer.eval(HARNESS)
+        return Isolate(owner, racer.eval(HARNESS))
 
 
 def _judged(tag: str, rest: str, logs: str, max_bytes: int) -> Answer:
@@ -167,7 +180,8 @@ class Monty:
         with self._pool.checkout() as session:
             self.pids: tuple[int, ...] = (session.worker_pid,)
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
+    def run(self, task: Task) -> Answer:
+        code, max_bytes = task.code, task.max_bytes
         logs: list[str] = []
         left = LOG_CHARS
 
@@ -177,11 +191,11 @@ class Monty:
             left -= len(logs[-1])
 
         name = f"_{secrets.token_hex(6)}"
-        limits = {"max_memory": MEMORY, "max_feed_duration_secs": timeout_s + 2}  # the parent ends it before that
+        limits = {"max_memory": MEMORY, "max_feed_duration_secs": task.timeout_s + 2}  # the parent ends it before that
         try:
             with self._pool.checkout(limits=limits, script_name="script.py") as session:
                 source = wrapped(code, name, max_bytes)
-                result = session.feed_run(source, inputs={f"{name}t": input}, print_callback=printed)
+                result = session.feed_run(source, inputs={f"{name}t": task.input}, print_callback=printed)
             if not isinstance(result, str):
                 return {"status": "large", "logs": "".join(logs)}, ""
             return _sized({"status": "ok", "logs": "".join(logs)}, result, max_bytes)
@@ -214,12 +228,12 @@ class Cel:
     def __init__(self) -> None:
         self._cel = importlib.import_module("cel")
 
-    def run(self, code: str, input: str, max_bytes: int, timeout_s: float) -> Answer:
+    def run(self, task: Task) -> Answer:
         try:
-            told: dict[str, Any] = {"value": self._cel.compile(code).execute(json.loads(input))}
+            told: dict[str, Any] = {"value": self._cel.compile(task.code).execute(json.loads(task.input))}
         except Exception as error:  # noqa: BLE001 - told to the server, which knows which of them are the condition's
             told = {"error": [type(error).__name__, str(error)[:500]]}
-        return _sized({"status": "ok"}, written(told), max_bytes)
+        return _sized({"status": "ok"}, written(told), task.max_bytes)
 
     def rest(self, has_work: Any) -> None:
         """Nothing to prepare."""
@@ -280,7 +294,7 @@ def allow_memory(pids: tuple[int, ...]) -> None:
     for pid in pids:
         with open(f"/proc/{pid or 'self'}/status") as file:
             taken = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))
-        resource.prlimit(pid, resource.RLIMIT_DATA, (taken + 2 * MEMORY, DATA))
+        resource.prlimit(pid, resource.RLIMIT_DATA, (taken + 2 * MEMORY + PARKED * ISOLATE, DATA))
 
 
 def allow_cpu(pids: tuple[int, ...], seconds: float) -> None:
@@ -315,10 +329,10 @@ async def serve(language: str) -> None:
         meta_length, text_length = struct.unpack(">II", header)
         meta = json.loads(reader.read(meta_length))
         text = reader.read(text_length).decode()
-        timeout_s = meta["timeoutMs"] / 1000
+        task = Task(text, meta["maxBytes"], meta["timeoutMs"] / 1000, meta["code"], meta["kept"], meta["token"])
         if sys.platform == "linux":
-            allow_cpu((0, *engine.pids), timeout_s)
-        answer, result = engine.run(meta["code"], text, meta["maxBytes"], timeout_s)
+            allow_cpu((0, *engine.pids), task.timeout_s)
+        answer, result = engine.run(task)
         if len(result) > PIECE:
             answer["pieces"] = True
             result = "\n".join(pieces(json.loads(result)))

@@ -21,6 +21,7 @@ MIB = 1024 * 1024
 MEMORY = 128 * MIB
 SETTLED = 64 * MIB  # a child that keeps more than this from earlier scripts is not used again
 META_BYTES = MIB
+PARKED = 4 * MIB  # what a script that waits may keep
 START_S = 20.0
 LOOK_S = 0.01
 
@@ -37,6 +38,7 @@ class Answer(msgspec.Struct):
     line: int | None = None
     logs: str = ""
     pieces: bool = False  # the result is to be assembled
+    token: int | None = None  # of a script that waits for the host
 
 
 class _Hello(msgspec.Struct):
@@ -64,6 +66,7 @@ class Child:
     base: int = 0
     fit: bool = True  # for another script
     idle_since: float = 0.0
+    parked: int = 0  # scripts in it that wait for the host
 
     @classmethod
     async def start(cls, workspace: str, language: str, folder: str) -> Self:
@@ -104,8 +107,9 @@ class Child:
         child.base = child.resident()
         return child
 
-    async def ask(self, script: Script, text: bytes) -> tuple[Answer, bytes]:
-        """Run a script. Whatever goes wrong, cancellation included, leaves the child killed.
+    async def ask(self, script: Script, text: bytes, token: int | None = None) -> tuple[Answer, bytes]:
+        """Run a script with its input, or go on with the one parked under a token. Whatever goes wrong, cancellation
+        included, leaves the child killed.
 
         Raises:
             StepError: it took too long, used too much memory, or the child ended.
@@ -114,11 +118,12 @@ class Child:
         self.fit = False
         try:
             async with asyncio.timeout(script.timeout_ms / 1000):
-                self._send(script, text)
+                self._send(script, text, token)
                 await self.writer.drain()
                 head, tail = await self._receive(script.max_output_bytes * 2 + META_BYTES)  # pieces add a little
             answer = _answers.decode(head)
-            self.fit = answer.status not in ("memory", "crashed") and watch.start - self.base < SETTLED
+            settled = watch.start - self.base < SETTLED + self.parked * PARKED
+            self.fit = answer.status not in ("memory", "crashed") and settled
             return answer, tail
         except TimeoutError:
             if watch.exceeded:
@@ -159,9 +164,9 @@ class Child:
         """Whether the ended child is gone from the process table."""
         return self.process.poll() is not None
 
-    def _send(self, script: Script, text: bytes) -> None:
-        meta: Json = {"code": script.code, "timeoutMs": script.timeout_ms, "maxBytes": script.max_output_bytes}
-        head = msgspec.json.encode(meta)
+    def _send(self, script: Script, text: bytes, token: int | None) -> None:
+        meta: Json = {"timeoutMs": script.timeout_ms, "maxBytes": script.max_output_bytes, "kept": script.kept}
+        head = msgspec.json.encode({**meta, "code": "" if token else script.code, "token": token})
         self.writer.write(struct.pack(">II", len(head), len(text)) + head)
         self.writer.write(text)
 

@@ -1,6 +1,6 @@
 """What a step type offers at run time, and the ports through which effects reach the outside."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -104,8 +104,11 @@ class Outbox(Protocol):
 class Code(Protocol):
     """Code of tenants, run in child processes with hard limits. Nothing it does reaches this process."""
 
-    async def run(self, workspace: str, script: "Script", log: Callable[[str], None]) -> Json:
-        """The value that the function body returns. What it prints goes to `log`, line by line, 64 KiB at most.
+    async def run(
+        self, workspace: str, script: "Script", log: Callable[[str], None], host: "Host | None" = None
+    ) -> Json:
+        """The value that the function body returns. What it prints goes to `log`, line by line, 64 KiB at most. A kept
+        script may ask `host` for what it cannot do: `await __ask(question)` gives the answer, or throws.
 
         Raises:
             StepError: kind code (it raised, used too much time or memory, or returned no JSON), or the output is too
@@ -114,15 +117,21 @@ class Code(Protocol):
         ...
 
 
+Host = Callable[[Json], Awaitable[Json]]
+"""Answers a question of a script: any JSON to any JSON. Raises StepError, which the script sees as an Error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A function body with `input` bound; `return` gives the result."""
+    """A function body with `input` bound; `return` gives the result. `kept`: it will be run again, by what ran it
+    before; it finds the built-in objects frozen, and nothing of what earlier calls did."""
 
     language: str  # javascript or python; cel for conditions
     code: str
     input: Json
     timeout_ms: int = 30_000
     max_output_bytes: int = 10 * 1024 * 1024
+    kept: bool = False
 
 
 class Functions(Protocol):

@@ -23,7 +23,7 @@ from stepwell.http.dialects.loopfour.names import STATUS
 from stepwell.ids import TimeOrderedIds
 from stepwell.states import RecordStatus
 from stepwell.steps import Call, HttpRequest, HttpResponse
-from stepwell.steps.ports import Code, Script
+from stepwell.steps.ports import Code, Host, Script
 from stepwell.store import Loaded, NewRun
 from stepwell.store.sqlite import FILE_NAME, SqliteStore
 from stepwell.values import Json
@@ -53,11 +53,11 @@ class Scripts:
         self._code = code
         self.running = 0
 
-    async def run(self, workspace: str, script: Script, log: Callable[[str], None]) -> Json:
+    async def run(self, workspace: str, script: Script, log: Callable[[str], None], host: Host | None = None) -> Json:
         """See steps.Code."""
         self.running += 1
         try:
-            return await self._code.run(workspace, script, log)
+            return await self._code.run(workspace, script, log, host)
         finally:
             self.running -= 1
 
