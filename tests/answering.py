@@ -44,9 +44,10 @@ def answering() -> Iterator[Answering]:
             self.send_header("Content-Length", str(len(told.body)))
             with suppress(ConnectionError):  # who asked may have left
                 self.end_headers()
-                self.wfile.write(told.body)
+                if self.command != "HEAD":
+                    self.wfile.write(told.body)
 
-        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import requests
 import uvicorn
 
+from stepwell.clock import Clock
 from stepwell.core import core
 from stepwell.events import EVENTS
 from stepwell.server import Parts, running
@@ -113,8 +114,8 @@ NewApi = Callable[[], Api]
 
 
 @contextmanager
-def live(settings: Settings) -> Iterator[LiveServer]:
-    """A server in a thread, with the faults it told of."""
+def live(settings: Settings, clock: Clock | None = None) -> Iterator[LiveServer]:
+    """A server in a thread, with the faults it told of; its time is that of the machine if no clock is given."""
     started: Future[LiveServer] = Future()
     stop = asyncio.Event()
     core.LONGEST_DELAY_S = SLOW_S
@@ -127,7 +128,7 @@ def live(settings: Settings) -> Iterator[LiveServer]:
                 faults.append({"event": name, **fields})
 
         listening = socket.create_server(("127.0.0.1", 0))
-        async with running(settings, (sink,)) as parts:
+        async with running(settings, (sink,), clock=clock) as parts:
             config = uvicorn.Config(
                 parts.app, lifespan="off", log_config=None, access_log=False, server_header=False, date_header=False
             )

@@ -35,8 +35,10 @@ from stepwell.core import (
     Core,
     Endpoints,
     EndpointSender,
+    Entries,
     EventConnections,
     Firings,
+    FunctionHost,
     Functions,
     HookSetup,
     Inbox,
@@ -252,6 +254,7 @@ def _performing(ground: _Ground, outside: _Outside) -> _Performing:
     ports = Ports(outside.http, outside.actions, outside.outbox, sandbox, functions)
     engine = Engine(store.runs, environment, ports, clock, ground.ids, ground.events, limits)
     runs = environment.runs = Runs(store, engine, plans, ground.ids, clock, settings.limits.input_bytes, budgets)
+    functions.host_of = FunctionHost(ports, runs, clock, ground.ids).of
     return _Performing(plans, secrets, links, sandbox, engine, runs, budgets, functions)
 
 
@@ -311,6 +314,7 @@ def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting:
         library=ConnectorLibrary(store, connectors, outside.http, workspaces.check_may_create, clock, events),
         runs=performing.runs,
         functions=performing.functions,
+        entries=Entries(store, performing.plans, performing.secrets),
         signals=signals,
         approvals=approvals,
         threads=Threads(store, signals, approvals),

@@ -18,7 +18,7 @@ async def test_a_source_is_written_over_and_forgotten_with_all_that_is_its(
     await store.sources.put(source)
     await store.sources.put_version(version)
     assert await store.sources.set_route(workspace, source.workflow, "a/b")
-    changed = msgspec.structs.replace(source, current_version=version.id, trigger_code="return 1", updated_at=NOW + 1)
+    changed = msgspec.structs.replace(source, trigger_code="return 1", updated_at=NOW + 1)
     await store.sources.put(changed)
     found = await store.sources.get(workspace, source.workflow)
 
@@ -49,6 +49,46 @@ async def test_versions_are_paged_newest_first_and_keep_their_bytes(
     assert [*first, *rest] == [versions[2], versions[1], locked]
     assert await store.sources.delete_version(workspace, workflow, locked.id)
     assert not await store.sources.delete_version(workspace, workflow, locked.id)
+
+
+async def test_a_body_is_saved_over_the_newest_version_unless_that_is_locked_or_deployed(
+    store: Store, workspace: str, ids: TimeOrderedIds
+) -> None:
+    workflow = ids.new()
+    await store.sources.put(SourceWorkflow(workspace=workspace, workflow=workflow, kind="workflow"))
+
+    async def saved(body: bytes, *, fresh: bool = False) -> tuple[int, bytes, bool]:
+        made = SourceVersion(workspace=workspace, workflow=workflow, id=ids.new(), number=0, body=body, updated_at=NOW)
+        version, new = await store.sources.save_version(made, fresh=fresh)
+        assert await store.sources.version(workspace, workflow, version.id) == version
+        return version.number, version.body, new
+
+    assert await saved(b"1") == (1, b"1", True)
+    assert await saved(b"1") == (1, b"1", False)
+    assert await saved(b"2") == (1, b"2", False)
+    (newest,) = await store.sources.versions(workspace, workflow, before=None, limit=5)
+    await store.sources.set_deployed(workspace, workflow, newest.id, NOW)
+    assert await saved(b"3") == (2, b"3", True)
+    (newest, _) = await store.sources.versions(workspace, workflow, before=None, limit=5)
+    await store.sources.put_version(msgspec.structs.replace(newest, locked=True))
+    assert await saved(b"4") == (3, b"4", True)
+    assert await saved(b"4", fresh=True) == (4, b"4", True)
+
+
+async def test_a_new_version_is_the_current_one_and_settings_leave_it_so(
+    store: Store, workspace: str, ids: TimeOrderedIds
+) -> None:
+    source = SourceWorkflow(workspace=workspace, workflow=ids.new(), kind="workflow", updated_at=NOW)
+    await store.sources.put(source)
+    made = SourceVersion(workspace=workspace, workflow=source.workflow, id=ids.new(), number=0, body=b"{}")
+    version, _ = await store.sources.save_version(msgspec.structs.replace(made, updated_at=NOW + 1), fresh=False)
+    await store.sources.set_deployed(workspace, source.workflow, version.id, NOW + 2)
+
+    await store.sources.put(msgspec.structs.replace(source, trigger_code="return 1", updated_at=NOW + 3))
+
+    found = await store.sources.get(workspace, source.workflow)
+    assert found is not None
+    assert (found.current_version, found.deployed_version, found.trigger_code) == (version.id, version.id, "return 1")
 
 
 async def test_deployments_are_listed_for_one_workflow_or_all(

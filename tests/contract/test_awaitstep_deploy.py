@@ -145,14 +145,125 @@ def test_a_deploy_needs_its_own_scope(client: AwaitstepApi) -> None:
     assert refusal == {"error": "API key missing required scope: deploy"}
 
 
-def test_a_deploy_is_followed_as_a_stream_that_ends_with_its_result(client: AwaitstepApi) -> None:
+def test_the_checks_of_a_deploy_come_in_the_order_of_the_contract(client: AwaitstepApi) -> None:
+    """Each thing that is wrong hides those behind it, and is told once those before it are mended."""
+    workflow = client.deployed()
+    path = f"/api/workflows/{workflow}"
+    deployed = client.answer("GET", path)["currentVersionId"]
+    locked = client.save(workflow, simple("return {{env.MISSING}}"))["id"]
+    for version in (deployed, locked):
+        client.answer("PATCH", f"{path}/versions/{version}", {"locked": True})
+    wrong = {"connectionId": "conn_404", "versionId": locked, "config": {"nonsense": 1}}
+    told = [client.deploy(workflow, 400, **wrong)["error"]]
+    client.answer("PATCH", f"{path}/versions/{deployed}", {"locked": False})
+    told.append(client.deploy(workflow, 404, **wrong)["error"])
+    wrong["connectionId"] = "conn_stepwell"
+    told.append(client.deploy(workflow, 400, **wrong)["error"])
+    client.answer("PATCH", f"{path}/versions/{locked}", {"locked": False})
+    told.append(client.deploy(workflow, 422, **wrong)["error"])
+    told.append(client.deploy(workflow, 404, versionId="ver_404")["error"])
+    told.append(client.deploy(workflow, 400)["error"])
+
+    assert told == [
+        "Currently deployed version is locked - unlock it before deploying",
+        "Connection not found",
+        "Version is locked",
+        "Invalid deployment config",
+        "Version not found",
+        "Missing or unresolved environment variables: MISSING",
+    ]
+
+
+def test_a_workflow_that_a_graph_starts_must_be_there_at_deploy(client: AwaitstepApi) -> None:
     workflow = client.create()
-    client.save(workflow, simple())
+    child = node("child", "sub_workflow", workflowId="wf_nowhere", workflowName="Nowhere", input={"a": "{{env.NO}}"})
+    client.save(workflow, graph(child, edges=""))
 
-    response = client("POST", f"/api/workflows/{workflow}/deploy-stream", {"connectionId": "conn_stepwell"})
+    answer = client.deploy(workflow, 400)
 
-    lines = response.text.splitlines()
-    kinds = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
-    told = [decode(line.removeprefix("data: ").encode()) for line in lines if line.startswith("data: ")]
-    assert kinds == ["progress"] * 10 + ["result"]
-    assert (told[0]["stage"], told[-2]["stage"], told[-1]["success"]) == ("INITIALIZING", "COMPLETED", True)
+    assert answer["error"] == "IR validation failed"
+    (detail,) = answer["details"]
+    assert (detail["path"], detail["nodeId"]) == ("ir.nodes[0].data.workflowId", "child")
+
+
+def test_what_the_core_refuses_is_a_compile_error_that_names_the_node(client: AwaitstepApi) -> None:
+    client.answer("POST", "/api/env-vars", {"name": "TOKEN", "value": "s3cret-word", "isSecret": True}, 201)
+    workflow = client.create()
+    client.save(workflow, graph(node("wait", "wait_for_event", eventType="{{env.TOKEN}}"), edges=""))
+
+    error = client.deploy(workflow, 422)["error"]
+
+    assert error.startswith("Compile error: wait: ")
+    rows = client.answer("GET", f"/api/workflows/{workflow}/deployments")["data"]
+    assert [(row["status"], row["error"]) for row in rows] == [("failed", error)]
+
+
+def test_a_deployment_has_these_keys_and_the_newest_is_first(client: AwaitstepApi) -> None:
+    workflow, other = client.deployed(), client.deployed()
+    again = client.deploy(workflow)
+
+    rows = client.answer("GET", f"/api/workflows/{workflow}/deployments")["data"]
+
+    assert [row["id"] for row in rows][0] == again["deploymentId"]
+    assert set(rows[0]) == {
+        "id",
+        "workflowId",
+        "versionId",
+        "connectionId",
+        "serviceName",
+        "serviceUrl",
+        "status",
+        "error",
+        "createdAt",
+    }
+    (own,) = client.answer("GET", "/api/connections")["data"]
+    assert (rows[0]["versionId"], rows[0]["connectionId"]) == (again["versionId"], own["id"])
+    listed = client.answer("GET", "/api/deployments")["data"]
+    assert [row["workflowId"] for row in listed] == [workflow, other, workflow]
+
+
+def test_deployments_go_on_at_their_cursor(client: AwaitstepApi) -> None:
+    workflow = client.deployed()
+    made = [client.deploy(workflow)["deploymentId"] for _ in range(2)]
+
+    first = client.answer("GET", "/api/deployments", params={"limit": 2})
+    rest = client.answer("GET", "/api/deployments", params={"limit": 2, "cursor": first["nextCursor"]})
+
+    assert [row["id"] for row in first["data"]] == made[::-1]
+    assert (len(rest["data"]), rest["nextCursor"]) == (1, None)
+
+
+def test_a_named_version_is_the_one_that_runs(client: AwaitstepApi) -> None:
+    workflow = client.deployed(simple("return 1"))
+    old = client.answer("GET", f"/api/workflows/{workflow}")["currentVersionId"]
+    client.save(workflow, simple("return 2"))
+    client.deploy(workflow)
+    assert output(client, workflow, {}) == 2
+
+    assert client.deploy(workflow, versionId=old)["versionId"] == old
+
+    assert output(client, workflow, {}) == 1
+
+
+def test_runs_in_progress_end_after_a_takedown(client: AwaitstepApi) -> None:
+    workflow = client.deployed(graph(node("wait", "wait_for_event", eventType="go"), edges=""))
+    run = started(client, workflow, {})
+    body = {"connectionId": "conn_stepwell"}
+    client.answer("POST", f"/api/workflows/{workflow}/takedown", body)
+
+    event = {**body, "params": {"instanceId": run["instanceId"], "eventType": "go"}}
+    client.answer("POST", f"/api/workflows/{workflow}/trigger", event)
+
+    path = f"/api/workflows/{workflow}/runs/{run['id']}"
+    deadline = time.monotonic() + PATIENCE_S
+    while client.answer("GET", path)["status"] != "complete":
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_takedown_from_an_unknown_connection_is_refused(client: AwaitstepApi) -> None:
+    workflow = client.deployed()
+
+    answer = client.answer("POST", f"/api/workflows/{workflow}/takedown", {"connectionId": "conn_404"}, 404)
+
+    assert answer == {"error": "Connection not found"}

@@ -7,7 +7,7 @@ import pytest
 import requests
 
 from awaitstep_client import AwaitstepApi, awaitstep
-from awaitstep_graphs import graph, node, step
+from awaitstep_graphs import graph, step
 from live import PATIENCE_S, Api
 from stepwell.values import Json, decode
 
@@ -100,13 +100,56 @@ def test_the_trigger_endpoint_refuses_a_function(client: AwaitstepApi) -> None:
     assert told == "A function has no runs; call its URL with an HTTP POST instead"
 
 
-def test_a_function_that_calls_out_is_refused_by_its_node(client: AwaitstepApi) -> None:
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("const a = 1;\nreturn ;;)", "SyntaxError: Unexpected token ')' (line 2)"),
+        ("const a = 1;\n}); (async () => {", "SyntaxError: Single function literal required (line 2)"),
+    ],
+)
+def test_trigger_code_that_does_not_parse_is_refused_when_it_is_saved(
+    client: AwaitstepApi, code: str, message: str
+) -> None:
     workflow = client.create(kind="script")
-    call = node("call", "http_request", url="https://example.com", method="GET")
-    client.save(workflow, graph(call, edges="", kind="script"))
 
-    answer = client("POST", f"/api/workflows/{workflow}/deploy", {"connectionId": "conn_stepwell"})
+    told = client.answer("PATCH", f"/api/workflows/{workflow}", {"triggerCode": code}, 422)
 
-    body = decode(answer.content)
-    assert (answer.status_code, body["error"]) == (400, "IR validation failed")
-    assert [detail["nodeId"] for detail in body["details"]] == ["call"]
+    assert told == {"error": "Validation failed", "details": [{"path": "triggerCode", "message": message}]}
+
+
+def test_stats_count_the_calls_of_a_function(client: AwaitstepApi) -> None:
+    url = function(client, step("s", "if (event.payload.bad) throw new Error('no'); return 1", name="EXPORT_s"))
+    workflow = url.rpartition("/")[2]
+
+    for body in ({}, {}, {"bad": True}):
+        post(url, body)
+    requests.get(url, timeout=PATIENCE_S)  # runs nothing
+
+    told = client.answer("GET", f"/api/workflows/{workflow}/stats")
+    assert (told["calls"], told["errors"]) == (3, 1)
+    assert 0 < told["averageMs"] <= told["slowestMs"]
+
+
+def test_logs_are_the_last_lines_with_the_request_they_come_from(client: AwaitstepApi) -> None:
+    url = function(client, step("s", "console.log('first'); console.log('second'); return 1"))
+    workflow = url.rpartition("/")[2]
+    request = post(url, {}).headers["x-request-id"]
+
+    told = client.answer("GET", f"/api/workflows/{workflow}/logs?limit=1")
+
+    (line,) = told["data"]
+    assert (line["message"], line["requestId"]) == ("second", request)
+
+
+@pytest.mark.parametrize("limit", ["0", "501", "x"])
+def test_a_number_of_lines_that_cannot_be_is_refused(client: AwaitstepApi, limit: str) -> None:
+    workflow = function(client, TOTAL).rpartition("/")[2]
+
+    assert client.error("GET", f"/api/workflows/{workflow}/logs?limit={limit}", status=422) == "Validation failed"
+
+
+@pytest.mark.parametrize("what", ["stats", "logs"])
+def test_a_workflow_has_no_calls(client: AwaitstepApi, what: str) -> None:
+    told = client.error("GET", f"/api/workflows/{client.deployed()}/{what}", status=400)
+
+    assert told == "Only functions have stats and logs; a workflow has runs"

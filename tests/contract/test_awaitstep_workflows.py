@@ -2,10 +2,13 @@
 
 import pytest
 
-from awaitstep_client import AwaitstepApi, awaitstep
+from awaitstep_client import AwaitstepApi, awaitstep, simple
 from awaitstep_graphs import graph, node
-from live import Api
+from live import Api, transform
+from stepwell import ids
+from stepwell.values import Json
 
+KEY = {"apiKey": "re_s3cret-word", "from": "a@example.com"}
 KEYS = {
     "id",
     "projectId",
@@ -145,3 +148,152 @@ def test_a_key_that_may_only_read_makes_nothing(client: AwaitstepApi) -> None:
 
 def test_health_is_told_without_a_key(client: AwaitstepApi) -> None:
     assert client.answer("GET", "/api/health", headers={"Authorization": ""}) == {"status": "ok"}
+
+
+# -- who made it
+
+
+def test_a_workflow_keeps_who_made_it_whoever_changes_it(client: AwaitstepApi) -> None:
+    workflow = client.create()
+    made = client.answer("GET", f"/api/workflows/{workflow}")
+    another = client.scoped("write", "deploy", "read")
+
+    another.answer("PATCH", f"/api/workflows/{workflow}", {"name": "After"})
+    version = another.save(workflow, simple())
+    another.deploy(workflow)
+
+    (listed,) = client.answer("GET", "/api/workflows")["data"]
+    assert ids.parse(made["createdBy"])
+    assert listed["createdBy"] == made["createdBy"]
+    assert ids.parse(version["createdBy"])
+    assert version["createdBy"] != made["createdBy"]
+
+
+# -- what was written elsewhere
+
+
+def test_a_workflow_that_was_written_elsewhere_is_listed_with_its_versions(client: AwaitstepApi) -> None:
+    id = client.native.workflow(transform())
+    client.native.data("PUT", f"/workflows/{id}", transform({"seen": 1}))
+
+    shown = client.answer("GET", f"/api/workflows/{id}")
+    whole = client.answer("GET", f"/api/workflows/{id}/full")
+
+    assert (shown["name"], shown["kind"], shown["currentVersionId"]) == ("Shape", "workflow", "ver_2")
+    assert [(each["id"], each["ir"], each["locked"]) for each in whole["versions"]] == [
+        ("ver_2", None, 0),
+        ("ver_1", None, 0),
+    ]
+    assert (whole["version"], whole["activeDeployment"]) == (whole["versions"][0], None)
+    assert client.answer("GET", f"/api/workflows/{id}/versions/ver_1") == whole["versions"][1]
+    assert client.error("GET", f"/api/workflows/{id}/versions/ver_3", status=404) == "Version not found"
+
+
+def test_the_versions_of_such_a_workflow_go_on_at_their_cursor(client: AwaitstepApi) -> None:
+    id = client.native.workflow(transform())
+    for n in range(2):
+        client.native.data("PUT", f"/workflows/{id}", transform({"seen": n}))
+    path = f"/api/workflows/{id}/versions"
+
+    first = client.answer("GET", path, params={"limit": 2})
+    rest = client.answer("GET", path, params={"limit": 2, "cursor": first["nextCursor"]})
+
+    assert [each["version"] for each in (*first["data"], *rest["data"])] == [3, 2, 1]
+    assert rest["nextCursor"] is None
+    client.answer("GET", path, params={"cursor": "ver_x_2026-01-15T10:00:00.000Z"}, status=422)
+
+
+@pytest.mark.parametrize(("method", "rest", "body"), [("POST", "/versions", {"ir": {}}), ("POST", "/deploy", None)])
+def test_a_workflow_that_was_written_elsewhere_is_edited_there(
+    client: AwaitstepApi, method: str, rest: str, body: Json
+) -> None:
+    id = client.native.workflow(transform())
+
+    error = client.error(method, f"/api/workflows/{id}{rest}", body or {"connectionId": "conn_stepwell"})
+
+    assert error == "This workflow is not written in this form; edit it where it is"
+
+
+# -- connections
+
+
+def test_a_connection_is_made_changed_and_removed_and_its_values_are_hidden(client: AwaitstepApi) -> None:
+    body = {"name": "Mail", "provider": "resend", "credentials": KEY}
+    made = client.answer("POST", "/api/connections", body, 201)
+    assert set(made) == {"id", "projectId", "name", "provider", "credentials", "createdAt", "updatedAt"}
+    assert (made["name"], made["provider"], made["credentials"]) == ("Mail", "resend", "***")
+    listed = client.answer("GET", "/api/connections")["data"]
+    assert [each["provider"] for each in listed] == ["stepwell", "resend"]
+
+    changed = client.answer("PATCH", f"/api/connections/{made['id']}", {"name": "Letters"})
+
+    assert changed["name"] == "Letters"
+    assert client.answer("DELETE", f"/api/connections/{made['id']}") == {"ok": True}
+    client.error("DELETE", f"/api/connections/{made['id']}", status=404)
+
+
+def test_connections_go_on_at_their_cursor_and_the_own_one_stands_once(client: AwaitstepApi) -> None:
+    for n in range(3):
+        client.answer("POST", "/api/connections", {"name": f"C{n}", "provider": "resend", "credentials": KEY}, 201)
+    found: list[str] = []
+    params: dict[str, object] = {"limit": 1}
+    while True:
+        page = client.answer("GET", "/api/connections", params=params)
+        found += [each["name"] for each in page["data"]]
+        if page["nextCursor"] is None:
+            break
+        params["cursor"] = page["nextCursor"]
+
+    assert found == ["Stepwell", "C2", "C1", "C0"]
+
+
+# -- the rest
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/marketplace", "/api/resources", "/api/local-dev", "/api/api-keys", "/api/auth/sign-in"]
+)
+def test_what_is_not_served_is_not_found(client: AwaitstepApi, path: str) -> None:
+    assert client.answer("GET", path, status=404) == {"error": "Not found"}
+
+
+def test_the_project_is_the_workspace_of_the_key(client: AwaitstepApi) -> None:
+    (project,) = client.answer("GET", "/api/projects")["data"]
+
+    made = client.answer("POST", "/api/workflows?projectId=prj_1&organizationId=org_1", {"name": "x"}, 201)
+
+    assert made["projectId"] == project["id"] == client.native.workspace
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "cursor=x", "cursor=wf_1_2026-01-15T10:00:00Z"])
+def test_a_part_of_a_list_that_there_cannot_be_is_refused(client: AwaitstepApi, query: str) -> None:
+    for path in ("/api/workflows", "/api/connections", "/api/env-vars", "/api/deployments"):
+        assert client.error("GET", f"{path}?{query}", status=422) == "Validation failed"
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        ({"name": "x" * 256}, "name"),
+        ({"name": "x", "description": "x" * 1001}, "description"),
+        ({"name": "x", "kind": "thing"}, "kind"),
+    ],
+)
+def test_a_workflow_that_is_not_fit_is_refused(client: AwaitstepApi, body: Json, path: str) -> None:
+    answer = client.answer("POST", "/api/workflows", body, 422)
+
+    assert [each["path"] for each in answer["details"]] == [path]
+
+
+def test_the_kind_never_changes(client: AwaitstepApi) -> None:
+    function = client.create(kind="script")
+
+    assert client.answer("PATCH", f"/api/workflows/{function}", {"kind": "workflow", "name": "x"})["kind"] == "script"
+
+
+def test_trigger_code_has_a_longest_length(client: AwaitstepApi) -> None:
+    path = f"/api/workflows/{client.create(kind='script')}"
+    code = "return 1".ljust(50_000)
+
+    assert client.answer("PATCH", path, {"triggerCode": code})["triggerCode"] == code
+    client.error("PATCH", path, {"triggerCode": f"{code} "}, 422)

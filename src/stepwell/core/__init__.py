@@ -10,9 +10,11 @@ from stepwell.core.connectors import ConnectorDetail, ConnectorDraft, ConnectorL
 from stepwell.core.core import Core, LoopLag
 from stepwell.core.endpoint_sender import EndpointBodies, EndpointSender, Outcome, Try, tries
 from stepwell.core.endpoints import EndpointChanges, EndpointFields, Endpoints
+from stepwell.core.entries import Entries, Entry
 from stepwell.core.environment import RunEnvironment
 from stepwell.core.event_connections import EventConnections
 from stepwell.core.firing import Fire, Firings, run_input
+from stepwell.core.function_host import FunctionHost
 from stepwell.core.functions import FunctionAnswer, FunctionBusy, FunctionLine, Functions, FunctionStats
 from stepwell.core.hook_setup import HookSetup
 from stepwell.core.inbound import InboundRequest
@@ -110,6 +112,9 @@ __all__ = [
     "Firings",
     "FunctionAnswer",
     "FunctionBusy",
+    "Entries",
+    "Entry",
+    "FunctionHost",
     "FunctionLine",
     "FunctionStats",
     "Functions",

@@ -12,6 +12,7 @@ from stepwell.core.budgets import Budgets
 from stepwell.core.connections import Connections
 from stepwell.core.connectors import ConnectorLibrary
 from stepwell.core.endpoints import Endpoints
+from stepwell.core.entries import Entries
 from stepwell.core.firing import Firings
 from stepwell.core.functions import Functions
 from stepwell.core.hook_setup import HookSetup
@@ -85,6 +86,7 @@ class Core:
     library: ConnectorLibrary
     runs: Runs
     functions: Functions
+    entries: Entries
     signals: Signals
     approvals: Approvals
     threads: Threads

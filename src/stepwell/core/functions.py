@@ -2,32 +2,30 @@
 counters and the last lines of its log, which die with the process. Source: AwaitStep contract 8."""
 
 import asyncio
-import hmac
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
 
 from stepwell import values
-from stepwell.auth import CannotOpen, Markers, Principal, mask, mask_text
+from stepwell.auth import CannotOpen, Markers, mask, mask_text
 from stepwell.clock import Clock
 from stepwell.core.plans import Plans
 from stepwell.core.secrets import Secrets
 from stepwell.definitions import Plan
-from stepwell.errors import NotFound, StepError, Unauthorized
+from stepwell.errors import StepError
 from stepwell.events import Events
 from stepwell.states import WorkflowStatus
 from stepwell.steps import Script
-from stepwell.steps.ports import Code
-from stepwell.store import Store, Workflow
+from stepwell.steps.ports import Code, Host
+from stepwell.store import Store
 from stepwell.values import InvalidJson, Json
 
 TIMEOUT_S = 30
 AT_ONCE = 64  # calls of one function
 KEPT_LINES = 500
 KEPT_FUNCTIONS = 1000
-SCOPE = "workflows:execute"
 
 _PROGRAM = """return (async () => {
 try { return {done: await (async (input) => {
@@ -97,47 +95,7 @@ class Functions:
         self._clock = clock
         self._events = events
         self._watched: OrderedDict[tuple[str, str], _Watched] = OrderedDict()
-
-    async def find(self, reference: str) -> tuple[Workflow, Plan, str]:
-        """The active function of an id, or of a slug that only one workflow of the server has, and its workspace.
-        Raises NotFound."""
-        place = await self._store.workflows.find(reference)
-        if place is None:
-            raise NotFound("Not found")
-        workflow = await self._store.workflows.get(*place)
-        if workflow is None or workflow.status is not WorkflowStatus.ACTIVE:
-            raise NotFound("Not found")
-        plan = await self._plans.get(place[0], workflow.id, workflow.version)
-        if plan.inline is None:
-            raise NotFound("Not found")
-        return workflow, plan, place[0]
-
-    async def admit(
-        self,
-        workspace: str,
-        workflow: str,
-        plan: Plan,
-        headers: Json,
-        authenticate: Callable[[], Awaitable[Principal]],
-    ) -> None:
-        """Check what the function demands of its callers. `headers` are those of the request, in lower case;
-        `authenticate` tells whose key came with it.
-
-        Raises:
-            Unauthorized.
-        """
-        auth = (plan.inline or {}).get("auth")
-        if auth is None:
-            return
-        if auth["type"] == "key":
-            principal = await authenticate()
-            if principal.workspace != workspace or SCOPE not in principal.scopes:
-                raise Unauthorized("Unauthorized")
-            return
-        given = headers.get(auth.get("header", "x-function-secret").lower(), "")
-        wanted = (await self._open(workspace, workflow, [auth.get("secretName", "")])).values()
-        if not any(hmac.compare_digest(given.encode(), each.encode()) for each in wanted):
-            raise Unauthorized("Unauthorized")
+        self.host_of: Callable[[str, str, str], Host] | None = None  # by workspace, function and request
 
     async def call(
         self, workspace: str, workflow: str, plan: Plan, event: Json, *, request: Json = None, request_id: str = ""
@@ -210,8 +168,9 @@ class Functions:
         def log(line: str) -> None:
             lines.append(FunctionLine(self._clock.now_ms(), request_id, mask_text(box.hide(line))))
 
+        host = None if self.host_of is None else self.host_of(workspace, workflow, request_id)
         async with asyncio.timeout(TIMEOUT_S):
-            told = mask(box.hide(await self._code.run(workspace, script, log)))
+            told = mask(box.hide(await self._code.run(workspace, script, log, host)))
         if "error" in told:
             log(f"Error: {told['error']}")
             return _failed(told["error"])

@@ -213,7 +213,7 @@ class Schedules:
 
     async def _input(self, trigger: Trigger, schedule: Schedule, workflow: str, run: str, at: int, count: int) -> Json:
         now = self._clock.now_ms()
-        if trigger.instance:
+        if trigger.end_user is not None:  # else it is the workflow's own, of its definition or beside that
             return run_input(trigger, {}, now, at)
         row = await self._store.workflows.get(trigger.workspace, workflow)
         following = schedule.after(at, at)

@@ -45,7 +45,7 @@ class Secrets:
         """
         workflow = await self._workflow(workspace, reference)
         name_fault = [] if _NAME.fullmatch(name) else [Fault(("key",), "1 to 128 letters, digits, _ and -")]
-        refuse([*name_fault, *_value_faults(value)])
+        refuse([*name_fault, *value_faults(value)])
         secret = self._sealed(workspace, workflow, name, value)
         if not await self._store.put_secret(workspace, workflow, secret, replace=False):
             raise AlreadyExists(f"Secret already exists: {name}")
@@ -61,7 +61,7 @@ class Secrets:
         workflow = await self._workflow(workspace, reference)
         if name not in {secret.name for secret in await self._store.secrets(workspace, workflow)}:
             raise NotFound("Secret not found")
-        refuse(_value_faults(value))
+        refuse(value_faults(value))
         secret = self._sealed(workspace, workflow, name, value)
         if not await self._store.put_secret(workspace, workflow, secret, replace=True):
             raise NotFound("Secret not found")
@@ -114,7 +114,8 @@ def sealed_for(workflow: str, name: str) -> str:
     return f"secret:{workflow}:{name}"
 
 
-def _value_faults(value: str) -> list[Fault]:
+def value_faults(value: str) -> list[Fault]:
+    """What is wrong with the value of a secret, at `value`."""
     if not value:
         return [Fault(("value",), "Required")]
     if len(value.strip()) < SHORTEST:

@@ -11,7 +11,7 @@ from stepwell.clock import Clock
 from stepwell.core.secrets import Secrets
 from stepwell.core.variables import Variables
 from stepwell.core.workflows import Document, Workflows
-from stepwell.errors import Fault, NotFound, StepwellError, ValidationFailed
+from stepwell.errors import AlreadyExists, Fault, NotFound, StepwellError, ValidationFailed
 from stepwell.ids import Ids
 from stepwell.states import WorkflowStatus
 from stepwell.store import Deployment, SourceVersion, SourceWorkflow, Store, Workflow
@@ -114,14 +114,7 @@ class Sources:
     async def save(self, source: SourceWorkflow, body: bytes, by: str) -> tuple[SourceVersion, bool]:
         """Keep what was written, and whether that is a new version: the newest one is overwritten unless it is deployed
         or locked; with the same text it stays."""
-        newest = await self._store.versions(source.workspace, source.workflow, before=None, limit=1)
-        if newest and newest[0].body == body:
-            return newest[0], False
-        if newest and not newest[0].locked and newest[0].id != source.deployed_version:
-            changed = msgspec.structs.replace(newest[0], body=body, updated_at=self._clock.now_ms())
-            await self._store.put_version(changed)
-            return changed, False
-        return await self._new(source, newest[0].number + 1 if newest else 1, body, by), True
+        return await self._store.save_version(self._new(source, body, by), fresh=False)
 
     async def lock(self, workspace: str, workflow: str, id: str, *, locked: bool) -> SourceVersion:
         """Keep a version from being changed, or let it be. Raises NotFound."""
@@ -133,8 +126,8 @@ class Sources:
     async def revert(self, source: SourceWorkflow, id: str, by: str) -> SourceVersion:
         """A new version of what an old one says. Raises NotFound."""
         old = await self.version(source.workspace, source.workflow, id)
-        newest = await self._store.versions(source.workspace, source.workflow, before=None, limit=1)
-        return await self._new(source, newest[0].number + 1, old.body, by)
+        made, _ = await self._store.save_version(self._new(source, old.body, by), fresh=True)
+        return made
 
     async def delete_version(self, source: SourceWorkflow, id: str) -> None:
         """Remove a version. Raises NotFound; VersionRefused if it is locked, deployed or the current one."""
@@ -178,27 +171,35 @@ class Sources:
 
     async def deploy(
         self, source: SourceWorkflow, version: SourceVersion, body: Document, made_of: Document, by: str
-    ) -> SourceWorkflow:
+    ) -> None:
         """Make a version the one that runs: `body` are the fields that it was compiled to, `made_of` what its document
         keeps of it. Raises as Workflows.update and activate do."""
         workspace, workflow = source.workspace, source.workflow
         await self._workflows.update(workspace, workflow, body, by, made_of)
         await self._workflows.activate(workspace, workflow)
-        changed = msgspec.structs.replace(source, deployed_version=version.id, updated_at=self._clock.now_ms())
-        await self._store.put(changed)
-        return changed
+        await self._store.set_deployed(workspace, workflow, version.id, self._clock.now_ms())
 
     async def keep_secrets(self, workspace: str, workflow: str, wanted: Mapping[str, str]) -> None:
         """Give the workflow the secrets of its workspace that it uses."""
         for name, value in wanted.items():
             await self._put_secret(workspace, workflow, name, value)
 
+    async def set_route(self, source: SourceWorkflow, pattern: str | None) -> None:
+        """Let an address below `/fn/` lead to the workflow, in place of the one it had; None takes that away.
+
+        Raises:
+            AlreadyExists: it leads to another.
+        """
+        if not await self._store.set_route(source.workspace, source.workflow, pattern):
+            raise AlreadyExists("Route already in use")
+
     async def take_down(self, source: SourceWorkflow) -> None:
         """Take no more runs; those in progress go on."""
         row = await self._workflows.row(source.workspace, source.workflow)
         if row.status is WorkflowStatus.ACTIVE:
             await self._workflows.pause(source.workspace, source.workflow)
-        await self._store.put(msgspec.structs.replace(source, deployed_version=None, updated_at=self._clock.now_ms()))
+        await self._store.set_deployed(source.workspace, source.workflow, None, self._clock.now_ms())
+        await self.set_route(source, None)
 
     async def note(self, deployment: Deployment) -> Deployment:
         """Keep what came of a deploy under a new id."""
@@ -212,19 +213,17 @@ class Sources:
         """Deployments, of one workflow or all, newest first."""
         return await self._store.deployments(workspace, workflow=workflow, before=before, limit=limit)
 
-    async def _new(self, source: SourceWorkflow, number: int, body: bytes, by: str) -> SourceVersion:
-        made = SourceVersion(
+    def _new(self, source: SourceWorkflow, body: bytes, by: str) -> SourceVersion:
+        """A version whose number the store gives."""
+        return SourceVersion(
             workspace=source.workspace,
             workflow=source.workflow,
             id=self._ids.new(),
-            number=number,
+            number=0,
             body=body,
             created_by=by,
             updated_at=self._clock.now_ms(),
         )
-        await self._store.put_version(made)
-        await self._store.put(msgspec.structs.replace(source, current_version=made.id, updated_at=made.updated_at))
-        return made
 
     async def _kept(self, source: SourceWorkflow, wanted: Sequence[Mapping[str, Json]]) -> list[Document]:
         workspace, workflow = source.workspace, source.workflow

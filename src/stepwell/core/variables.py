@@ -5,6 +5,8 @@ import msgspec
 
 from stepwell.auth import Vault
 from stepwell.clock import Clock
+from stepwell.core.checks import refuse
+from stepwell.core.secrets import value_faults
 from stepwell.errors import AlreadyExists, NotFound
 from stepwell.ids import Ids
 from stepwell.store import Store, StoredVariable
@@ -31,14 +33,19 @@ class Variables:
         raise NotFound("Environment variable not found")
 
     async def create(self, workspace: str, name: str, value: str, *, secret: bool) -> StoredVariable:
-        """Store a new one. Raises AlreadyExists if the name is taken."""
+        """Store a new one.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            ValidationFailed: a secret that is too short to be masked.
+        """
         made = StoredVariable(workspace=workspace, id=self._ids.new(), name=name, secret=secret)
         return await self._put(made, value)
 
     async def change(
         self, workspace: str, id: str, *, name: str | None, value: str | None, secret: bool | None
     ) -> StoredVariable:
-        """Change what is given. Raises NotFound, AlreadyExists."""
+        """Change what is given. Raises NotFound, and as `create` does."""
         stored = await self.get(workspace, id)
         kept = self._value(stored) if value is None else value
         changed = msgspec.structs.replace(
@@ -58,6 +65,7 @@ class Variables:
     async def _put(self, variable: StoredVariable, value: str) -> StoredVariable:
         sealed = None
         if variable.secret:
+            refuse(value_faults(value))
             sealed = self._vault.seal(variable.workspace, sealed_for(variable.id), value.encode())
         made = msgspec.structs.replace(
             variable, value=None if variable.secret else value, sealed=sealed, updated_at=self._clock.now_ms()

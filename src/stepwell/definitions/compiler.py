@@ -104,6 +104,7 @@ class _Compiler:
             secrets=frozenset(self.findings.secrets),
             trigger_secrets=frozenset(self._trigger_secrets),
             inline=_inline(fitting),
+            entry=(fitting.get("source") or {}).get("http"),
             warnings=tuple(f"Unknown field: {Fault(path, '').field}" for path in self.findings.unknown),
         )
 

@@ -144,6 +144,7 @@ class Plan:
     secrets: frozenset[str] = frozenset()  # names of the secrets the steps use
     trigger_secrets: frozenset[str] = frozenset()  # and of those the trigger verifies with; no run sees them
     inline: Json = None  # of a function: what its calls need; None of a workflow that has runs
+    entry: Json = None  # of a workflow that a plain HTTP call starts: `method`, and what `auth` it needs
     warnings: tuple[str, ...] = ()
 
 

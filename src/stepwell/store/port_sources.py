@@ -13,7 +13,11 @@ class Sources(Protocol):
         ...
 
     async def put(self, source: SourceWorkflow) -> None:
-        """Write it, whether or not it was there; its kind stays."""
+        """Write it, whether or not it was there; its kind stays, and which versions are current and deployed."""
+        ...
+
+    async def set_deployed(self, workspace: str, workflow: str, version: str | None, at: int) -> None:
+        """Note which version is deployed, and since when (epoch ms)."""
         ...
 
     async def delete(self, workspace: str, workflow: str) -> None:
@@ -26,6 +30,12 @@ class Sources(Protocol):
 
     async def version(self, workspace: str, workflow: str, id: str) -> SourceVersion | None:
         """One version."""
+        ...
+
+    async def save_version(self, version: SourceVersion, *, fresh: bool) -> tuple[SourceVersion, bool]:
+        """Write a body as the workflow's current version; as stored, and whether that is a new one. The newest one
+        stays if its body is the same, and is written over unless it is locked or deployed. A new one, which it always
+        is if `fresh`, has the number that follows."""
         ...
 
     async def put_version(self, version: SourceVersion) -> None:

@@ -127,12 +127,11 @@ async def test_input_that_the_workflow_refuses_is_a_failed_firing_with_the_field
     assert (await town.trigger(id)).next_at is not None
 
 
-async def test_an_instance_hands_its_own_input_on(town: Town) -> None:
+async def test_an_instance_of_a_user_hands_its_own_input_on(town: Town) -> None:
     workflow = await town.scheduled({**EACH_MINUTE, "enabled": False})
     config = {**EACH_MINUTE, "input": {"report": "daily"}}
-    made, _ = await town.triggers.upsert(
-        town.workspace, Wanted(slug="schedule", config={"type": "schedule", **config}, workflow=workflow)
-    )
+    wanted = Wanted(slug="schedule", config={"type": "schedule", **config}, workflow=workflow, end_user=town.ids.new())
+    made, _ = await town.triggers.upsert(town.workspace, wanted)
 
     await town.pass_minutes(1)
 

@@ -150,14 +150,6 @@ async def test_trigger_code_answers_the_request(call: Called) -> None:
     assert told == {"status": 418, "headers": {"x-kind": "teapot"}, "body": "GET 3"}
 
 
-def test_a_node_that_reaches_outside_is_a_fault() -> None:
-    ir = graph(node("h", "http_request", url="https://a.example", method="GET"), edges="") | {"kind": "script"}
-
-    assert [fault.message for fault in compile_function(check(ir, "script")).faults] == [
-        "A function cannot have a http_request yet"
-    ]
-
-
 def test_trigger_code_that_is_too_long_is_a_fault() -> None:
     ir = graph(step("a", "return 1;"), edges="") | {"kind": "script"}
 

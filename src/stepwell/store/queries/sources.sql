@@ -5,16 +5,29 @@
 SELECT workspace, workflow, kind, trigger_code, env_vars, deploy_config, current_version, deployed_version, updated_at
 FROM source_workflows WHERE workspace = :workspace AND workflow = :workflow;
 
+-- name: get_deployed_version
+-- Which version is deployed.
+SELECT deployed_version FROM source_workflows WHERE workspace = :workspace AND workflow = :workflow;
+
 -- name: put_source
--- Write a workflow as it was written.
+-- Write a workflow as it was written; which versions of one that is there are current and deployed stays.
 INSERT INTO source_workflows (workspace, workflow, kind, trigger_code, env_vars, deploy_config, current_version,
                               deployed_version, updated_at)
 VALUES (:workspace, :workflow, :kind, :trigger_code, :env_vars, :deploy_config, :current_version, :deployed_version,
         :updated_at)
 ON CONFLICT (workspace, workflow) DO UPDATE SET
   trigger_code = excluded.trigger_code, env_vars = excluded.env_vars, deploy_config = excluded.deploy_config,
-  current_version = excluded.current_version, deployed_version = excluded.deployed_version,
   updated_at = excluded.updated_at;
+
+-- name: set_current_version
+-- Make a version the current one.
+UPDATE source_workflows SET current_version = :version, updated_at = :at
+WHERE workspace = :workspace AND workflow = :workflow;
+
+-- name: set_deployed_version
+-- Note which version is deployed.
+UPDATE source_workflows SET deployed_version = :version, updated_at = :at
+WHERE workspace = :workspace AND workflow = :workflow;
 
 -- name: delete_source
 -- Forget it.

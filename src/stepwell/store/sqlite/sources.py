@@ -31,6 +31,10 @@ class SqliteSources:
         row = _columns(source, "current_version", "deployed_version")
         await self._database.write(_change, ("put_source", row), size=500 + len(source.env_vars))
 
+    async def set_deployed(self, workspace: str, workflow: str, version: str | None, at: int) -> None:
+        row = {**_place(workspace, workflow), "version": key_or_none(version), "at": at}
+        await self._database.write(_change, ("set_deployed_version", row))
+
     async def delete(self, workspace: str, workflow: str) -> None:
         await self._database.write(_delete, _place(workspace, workflow))
 
@@ -42,6 +46,9 @@ class SqliteSources:
         place = {**_place(workspace, workflow), "id": key(id)}
         found = self._database.read(SQL["get_source_version"], place)
         return _version(found[0]) if found else None
+
+    async def save_version(self, version: SourceVersion, *, fresh: bool) -> tuple[SourceVersion, bool]:
+        return await self._database.write(_save_version, (version, fresh), size=500 + len(version.body))
 
     async def put_version(self, version: SourceVersion) -> None:
         row = _columns(version)
@@ -102,6 +109,25 @@ def _change(connection: apsw.Connection, wanted: tuple[str, Bindings]) -> int:
 def _delete(connection: apsw.Connection, place: Bindings) -> None:
     for name in ("delete_source", "delete_source_versions", "delete_source_deployments", "delete_source_routes"):
         connection.execute(SQL[name], place)
+
+
+def _save_version(connection: apsw.Connection, wanted: tuple[SourceVersion, bool]) -> tuple[SourceVersion, bool]:
+    version, fresh = wanted
+    place = _place(version.workspace, version.workflow)
+    listed = rows(connection, SQL["list_source_versions"], {**place, "before": _HIGHEST, "limit": 1})
+    newest = _version(listed[0]) if listed else None
+    if newest is not None and not fresh:
+        if newest.body == version.body:
+            return newest, False
+        ((deployed,),) = rows(connection, SQL["get_deployed_version"], place)
+        if not newest.locked and deployed != key(newest.id):
+            changed = msgspec.structs.replace(newest, body=version.body, updated_at=version.updated_at)
+            connection.execute(SQL["put_source_version"], _columns(changed))
+            return changed, False
+    made = msgspec.structs.replace(version, number=1 if newest is None else newest.number + 1)
+    connection.execute(SQL["put_source_version"], _columns(made))
+    connection.execute(SQL["set_current_version"], {**place, "version": key(made.id), "at": made.updated_at})
+    return made, True
 
 
 def _put_variable(connection: apsw.Connection, row: Bindings) -> bool:

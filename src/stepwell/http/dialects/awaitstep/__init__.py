@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from stepwell.http.dialects.awaitstep import (
+    calls,
     connections,
     control,
     deploy,
@@ -36,6 +37,7 @@ _ROUTES = (
     *workflows.ROUTES,
     *versions.ROUTES,
     *deploy.ROUTES,
+    *calls.ROUTES,
     *env_vars.ROUTES,
     *connections.ROUTES,
     *projects.ROUTES,

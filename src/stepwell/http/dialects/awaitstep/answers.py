@@ -48,6 +48,10 @@ class BadRequest(StepwellError):
     code = "BAD_REQUEST"
 
 
+class InvalidConfig(ValidationFailed):
+    """Settings of a deploy that are refused with 422 and this message."""
+
+
 def bare(data: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The data alone."""
     return Response(_encode(data), status, headers, JSON)
@@ -90,6 +94,8 @@ def error_schema(code: str) -> Json:
 
 
 def _text(error: StepwellError) -> str:
+    if isinstance(error, InvalidConfig):
+        return error.message
     if isinstance(error, ValidationFailed):
         return "Malformed JSON" if error.message == NOT_JSON else "Validation failed"
     if isinstance(error, Forbidden) and error.details:

@@ -22,11 +22,18 @@ async def workflow_exists(call: AnyCall) -> None:
 async def startable(call: AnyCall) -> Workflow:
     """The workflow of the path, which is no function. Raises NotFound, FunctionHasNoRuns."""
     row = await workflow(call)
-    source = await call.core.store.sources.get(call.workspace, row.id)
-    kind = None if source is None else source.kind
-    if kind == "script" or (kind is None and await _inline(call, row)):
+    if await is_function(call, row):
         raise FunctionHasNoRuns
     return row
+
+
+async def is_function(call: AnyCall, row: Workflow) -> bool:
+    """Whether a workflow is a function, wherever it was written."""
+    source = await call.core.store.sources.get(call.workspace, row.id)
+    if source is not None:
+        return source.kind == "script"
+    document = (await call.core.workflows.version(call.workspace, row.id, row.version)).document
+    return document.get("inline") not in (None, False)
 
 
 async def is_startable(call: AnyCall) -> None:
@@ -62,8 +69,3 @@ def idempotency_key(call: AnyCall) -> str | None:
     if given is not None and not 1 <= len(given) <= LONGEST_KEY:
         raise ValidationFailed("Invalid request", [Fault(("Idempotency-Key",), f"Takes 1 to {LONGEST_KEY} characters")])
     return None if given is None else given.decode("latin-1")
-
-
-async def _inline(call: AnyCall, row: Workflow) -> bool:
-    document = (await call.core.workflows.version(call.workspace, row.id, row.version)).document
-    return document.get("inline") is True

@@ -6,8 +6,9 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from stepwell import ids
-from stepwell.clock import iso
-from stepwell.errors import NotFound, ValidationFailed
+from stepwell.clock import iso, parse_iso
+from stepwell.core import VersionDetail
+from stepwell.errors import Fault, NotFound, ValidationFailed
 from stepwell.http.dialects.awaitstep.answers import BadRequest, bare
 from stepwell.http.dialects.awaitstep.ir import Checked, check, script_faults
 from stepwell.http.dialects.awaitstep.located import workflow_exists
@@ -30,13 +31,14 @@ from stepwell.store import Deployment, SourceVersion, Workflow
 from stepwell.values import Json, encode
 
 SHOWN_IN_FULL = 100
+LONGEST_NUMBER = 9  # digits
 
 
 async def list_versions(call: Call[PageQuery, None]) -> Response:
     """GET /api/workflows/{id}/versions."""
     row, query = await kept(call), call.query
     if await call.core.sources.get(call.workspace, row.id) is None:
-        return bare({"data": [_elsewhere(row, row.version)], "nextCursor": None})
+        return await _native_versions(call, row)
     before = after(query.cursor, "ver")
     found = await call.core.sources.versions(call.workspace, row.id, before=before, limit=query.limit + 1)
     return listing(found, query.limit, version_row, "ver", lambda each: each.id)
@@ -51,21 +53,13 @@ async def full(call: Call[FullQuery, None]) -> Response:
     """GET /api/workflows/{id}/full."""
     row = await kept(call)
     whole = await shown(call, row)
-    found = await call.core.sources.versions(call.workspace, row.id, limit=SHOWN_IN_FULL)
     version = call.query.version or whole.current_version_id
-    source = await call.core.sources.get(call.workspace, row.id)
-    active = None
-    if source is not None and source.deployed_version is not None:
-        for each in await call.core.sources.deployments(call.workspace, workflow=row.id, before=None, limit=100):
-            if each.version == source.deployed_version and each.status == "success":
-                active = deployment_row(each)
-                break
     return bare(
         FullWorkflow(
             workflow=whole,
             version=None if version is None else await _version(call, row, version),
-            versions=[version_row(each) for each in found],
-            active_deployment=active,
+            versions=await _all_versions(call, row),
+            active_deployment=await _active(call, row),
         )
     )
 
@@ -148,26 +142,66 @@ def deployment_row(deployment: Deployment) -> DeploymentRow:
     )
 
 
+async def _all_versions(call: AnyCall, row: Workflow) -> list[VersionRow]:
+    """The versions of a workflow, newest first, as many as are shown with it."""
+    core = call.core
+    if await core.sources.get(call.workspace, row.id) is None:
+        listed = await core.workflows.versions(call.workspace, row.id, limit=SHOWN_IN_FULL)
+        return [_elsewhere(row, each) for each in listed]
+    found = await core.sources.versions(call.workspace, row.id, limit=SHOWN_IN_FULL)
+    return [version_row(each) for each in found]
+
+
+async def _active(call: AnyCall, row: Workflow) -> DeploymentRow | None:
+    """The deploy of the version that runs."""
+    source = await call.core.sources.get(call.workspace, row.id)
+    if source is None or source.deployed_version is None:
+        return None
+    listed = await call.core.sources.deployments(call.workspace, workflow=row.id, before=None, limit=SHOWN_IN_FULL)
+    done = (each for each in listed if (each.version, each.status) == (source.deployed_version, "success"))
+    return next(map(deployment_row, done), None)
+
+
 async def _version(call: AnyCall, row: Workflow, named: str) -> VersionRow:
     if await call.core.sources.get(call.workspace, row.id) is not None:
         return version_row(await call.core.sources.version(call.workspace, row.id, version_id(named)))
     number = named.removeprefix("ver_")
-    if number != str(row.version):
+    if not number.isascii() or not number.isdigit() or len(number) > LONGEST_NUMBER:
         raise NotFound("Version not found")
-    return _elsewhere(row, row.version)
+    return _elsewhere(row, await call.core.workflows.version(call.workspace, row.id, int(number)))
 
 
-def _elsewhere(row: Workflow, number: int) -> VersionRow:
+async def _native_versions(call: Call[PageQuery, None], row: Workflow) -> Response:
+    """A page of the versions of a workflow that was written elsewhere; their ids are their numbers."""
+    limit = call.query.limit
+    before = _number_after(call.query.cursor)
+    found = await call.core.workflows.versions(call.workspace, row.id, before=before, limit=limit + 1)
+    page = found[:limit]
+    cursor = f"ver_{page[-1].number}_{iso(page[-1].created_at)}" if len(found) > limit else None
+    return bare({"data": [_elsewhere(row, each) for each in page], "nextCursor": cursor})
+
+
+def _number_after(cursor: str | None) -> int | None:
+    """The number after which a page of such versions starts. Raises ValidationFailed."""
+    if cursor is None:
+        return None
+    number, _, time = cursor.removeprefix("ver_").rpartition("_")
+    if not number.isascii() or not number.isdigit() or len(number) > LONGEST_NUMBER or parse_iso(time) is None:
+        raise ValidationFailed("Invalid request", [Fault(("cursor",), "Expected a cursor")], within="query")
+    return int(number)
+
+
+def _elsewhere(row: Workflow, version: VersionDetail) -> VersionRow:
     """A version of a workflow that was written elsewhere."""
     return VersionRow(
-        id=f"ver_{number}",
+        id=f"ver_{version.number}",
         workflow_id=f"wf_{row.id}",
-        version=number,
+        version=version.number,
         ir=None,
         locked=0,
-        created_by=None,
-        created_at=iso(created_ms(row.id)),
-        updated_at=iso(row.updated_at),
+        created_by=version.created_by,
+        created_at=iso(version.created_at),
+        updated_at=iso(version.created_at),
     )
 
 

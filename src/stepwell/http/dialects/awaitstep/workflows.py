@@ -4,9 +4,11 @@ from msgspec import UNSET
 from starlette.responses import Response
 
 from stepwell.clock import iso
-from stepwell.core import BULLETS
+from stepwell.core import BULLETS, Draft
 from stepwell.errors import Fault, InvalidState, NotFound, ValidationFailed
 from stepwell.http.dialects.awaitstep.answers import BadRequest, bare
+from stepwell.http.dialects.awaitstep.deploy_config import check_config
+from stepwell.http.dialects.awaitstep.functions import TRIGGER_NAMES
 from stepwell.http.dialects.awaitstep.located import workflow, workflow_exists
 from stepwell.http.dialects.awaitstep.names import DIALECT
 from stepwell.http.dialects.awaitstep.pages import after, listing
@@ -113,10 +115,11 @@ async def shown(call: AnyCall, row: Workflow) -> WorkflowRow:
         value = BULLETS if hidden else each["value"]
         variables.append({"name": each["name"], "value": value, "isSecret": each["secret"]})
     current = None if source is None else source.current_version
+    first = await call.core.workflows.versions(row.workspace, row.id, before=2, limit=1)
     return WorkflowRow(
         id=f"wf_{row.id}",
         project_id=row.workspace,
-        created_by=None,
+        created_by=first[0].created_by if first else None,
         name=row.name,
         description=row.description,
         kind=kind,
@@ -150,7 +153,16 @@ async def _settings(call: AnyCall, source: SourceWorkflow, body: WorkflowChanges
         raise ValidationFailed("Invalid request", [Fault(("envVars",), "Names must differ")], within="body")
     if body.trigger_code is UNSET and body.deploy_config is UNSET and body.env_vars is UNSET:
         return
-    config = decode(source.deploy_config) if body.deploy_config is UNSET else body.deploy_config or {}
+    config = decode(source.deploy_config)
+    if body.deploy_config is not UNSET:
+        config = body.deploy_config or {}
+        check_config(config, source.kind, "deployConfig", call.core.public_url)
+    if isinstance(body.trigger_code, str):
+        (told,) = await call.core.scripts.faults(
+            call.workspace, [Draft(body.trigger_code, TRIGGER_NAMES, located=True)]
+        )
+        if told is not None:
+            raise ValidationFailed("Invalid request", [Fault(("triggerCode",), told)], within="body")
     await call.core.sources.change(
         source,
         trigger_code=source.trigger_code if body.trigger_code is UNSET else body.trigger_code,

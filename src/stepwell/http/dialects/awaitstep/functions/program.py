@@ -1,7 +1,7 @@
 """The JavaScript of a function: the nodes of its graph in order, over promises, without retries. Source: AwaitStep
 contract 8, 10.2, 10.3."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,11 +12,13 @@ from stepwell.http.dialects.awaitstep.functions import trigger
 from stepwell.http.dialects.awaitstep.ir import Arm, Checked, GraphFault, Item, Node, expressions
 from stepwell.http.dialects.awaitstep.ir.expressions import Expression
 from stepwell.http.dialects.awaitstep.ir.js_names import identifier, js_names, mentions
+from stepwell.http.dialects.awaitstep.ir.nodes import SUB_NAMES
 from stepwell.http.dialects.awaitstep.ir.structure import branches, walk
+from stepwell.http.dialects.awaitstep.ir.written import Written, written_body, written_input, written_pairs
 from stepwell.values import Json
 
 EXPORT: Final = "EXPORT_"
-EFFECTS: Final = frozenset({"http_request", "sub_script", "sub_workflow"})
+NOWHERE: Final[Mapping[str, str]] = {}
 
 _BEFORE: Final = """
 const __t = (v) => v === null || v === undefined ? "" : typeof v === "object" ? JSON.stringify(v) : String(v);
@@ -44,6 +46,12 @@ const __settled = async (act) => {
   try { return {status: "fulfilled", value: await __arm(act)}; }
   catch (e) { return {status: "rejected", reason: __told(__failed(e, null))}; }
 };
+const __http = async (config, full) => {
+  const answer = await __ask({do: "api", config});
+  return full ? {status: answer.status, headers: answer.headers, body: answer.data} : answer.data;
+};
+const __function = async (name, payload) => (await __ask({do: "function", config: {function: name, payload}})).value;
+const __start = (workflow, input) => __ask({do: "start", config: {workflow, input}});
 const __turns = (n) => { if (n >= 10000) throw new Error("A loop has at most 10000 turns"); };
 """
 
@@ -63,28 +71,32 @@ class _Scope(msgspec.Struct, frozen=True):
     breaks: bool = False
 
 
-def compile_function(checked: Checked, trigger_code: str | None = None) -> FunctionProgram:
-    """The program of a script that `check` found nothing wrong with. Nodes that reach outside the program are
-    faults."""
-    faults: list[GraphFault | Fault] = [
-        GraphFault((*node.path, "type"), f"A function cannot have a {node.type} yet", node.id)
-        for node in checked.graph.nodes
-        if node.type in EFFECTS
-    ]
-    if trigger_code:
-        faults += trigger.faults_of(trigger_code)
+def compile_function(
+    checked: Checked,
+    trigger_code: str | None = None,
+    *,
+    workflows: Mapping[str, str] = NOWHERE,
+    functions: Mapping[str, str] = NOWHERE,
+) -> FunctionProgram:
+    """The program of a script that `check` found nothing wrong with. `workflows` and `functions` are those of the
+    workspace, by every name that a node may have for them; a node that names none of them is a fault."""
+    faults: list[GraphFault | Fault] = [*trigger.faults_of(trigger_code)] if trigger_code else []
+    program = _Program(checked, {"sub_workflow": workflows, "sub_script": functions})
+    graph = program.graph()
+    faults += program.faults
     if faults:
         return FunctionProgram("", faults)
-    graph = _Program(checked).graph()
     end = trigger.wrapped(trigger_code) if trigger_code else "return __graph(input.env, input.event);"
     return FunctionProgram(_BEFORE + graph + end, [])
 
 
 class _Program:
-    def __init__(self, checked: Checked) -> None:
+    def __init__(self, checked: Checked, targets: Mapping[str, Mapping[str, str]]) -> None:
         self._items = checked.structure.items
         self._names = js_names(checked.graph.nodes)
+        self._targets = targets
         self._seen: list[str] = []
+        self.faults: list[GraphFault] = []
 
     def graph(self) -> str:
         """`__graph(env, event)`, which gives the exported values."""
@@ -114,6 +126,10 @@ class _Program:
                 made = self._try(item, scope)
             case "loop":
                 made = self._loop(item, scope)
+            case "http_request":
+                made = self._set(node, self._http(node, scope))
+            case "sub_script" | "sub_workflow":
+                made = self._set(node, self._sub(node, scope))
             case _:
                 made = self._break(node, scope)
         self._seen.append(node.id)
@@ -199,6 +215,34 @@ class _Program:
         test = self._asked(condition, scope) if asked and isinstance(condition, str) else "true"
         return f"__n[{_text(node.id)}] = null;\nif ({test}) {stop}"
 
+    def _http(self, node: Node, scope: _Scope) -> str:
+        """A request that the server sends."""
+        data = node.data
+        config = [f"url: {self._filled(str(data.get('url', '')).strip(), scope)}"]
+        config.append(f"method: {_text(str(data.get('method', 'GET')).upper())}")
+        for field, own in (("headers", "headers"), ("queryParams", "params")):
+            if data.get(field) not in (None, "", {}):
+                config.append(f"{own}: {self._filled(written_pairs(node, field), scope)}")
+        if data.get("body") not in (None, ""):
+            config.append(f"body: {self._written(written_body(node), scope)}")
+        if data.get("failOnError") is False:
+            config.append("failOnError: false")
+        return f"__http({{{', '.join(config)}}}, {_text(data.get('responseMode') == 'full')})"
+
+    def _sub(self, node: Node, scope: _Scope) -> str:
+        """A function that is called, or a run that is started."""
+        script = node.type == "sub_script"
+        names = [node.data.get(field) for field in SUB_NAMES[node.type]]
+        known = self._targets[node.type]
+        target = next((known[name] for name in names if isinstance(name, str) and name in known), None)
+        if target is None:
+            named = next((name for name in names if name), "")
+            message = f"No such {'function' if script else 'workflow'}: {named}"
+            self.faults.append(GraphFault((*node.path, "data", SUB_NAMES[node.type][0]), message, node.id))
+        field = "payload" if script and "input" not in node.data else "input"
+        given = self._written(written_input(node, field), scope)
+        return f"{'__function' if script else '__start'}({_text(target)}, {given})"
+
     def _forget(self, seen: int, arm: Arm) -> None:
         """What an arm holds is not seen behind it."""
         if arm.items:
@@ -206,9 +250,30 @@ class _Program:
 
     # -- JavaScript of the author
 
+    def _written(self, field: Written, scope: _Scope) -> str:
+        return self._asked(str(field.value), scope) if field.code else self._filled(field.value, scope)
+
+    def _filled(self, value: Json, scope: _Scope) -> str:
+        """A value with what its expressions stand for; one that is wholly an expression keeps its type."""
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'[{_text(key)}]: {self._filled(each, scope)}' for key, each in value.items())}}}"
+        if isinstance(value, list):
+            return f"[{', '.join(self._filled(each, scope) for each in value)}]"
+        if not isinstance(value, str):
+            return _text(value)
+        if expressions.is_literal(value):
+            return self._called(f"return {expressions.literal(value, lambda found: self._refer(found, scope))};", scope)
+        whole = expressions.whole(value)
+        if whole is not None:
+            return self._refer(whole, scope)
+        return expressions.literal(value, lambda found: self._refer(found, scope)) if "{{" in value else _text(value)
+
     def _run(self, code: str, scope: _Scope) -> str:
+        """A call of a function body in which expressions may stand."""
+        return self._called(expressions.script(code, lambda found: self._refer(found, scope)), scope)
+
+    def _called(self, made: str, scope: _Scope) -> str:
         """A call of a function body."""
-        made = expressions.script(code, lambda found: self._refer(found, scope))
         names, given = self._bound(made, scope)
         return f"(await (async ({names}) => {{\n{made}\n}})({given}))"
 

@@ -6,6 +6,7 @@ from typing import Final
 from stepwell.errors import Fault
 
 LONGEST: Final = 50_000
+NAMES: Final = ("request", "env", "runGraph", "Response")  # what the code finds
 
 _BEFORE: Final = """
 const Response = class Response {

@@ -8,21 +8,17 @@ import msgspec
 
 from stepwell.core import Draft
 from stepwell.errors import Fault, ValidationFailed
-from stepwell.http.dialects.awaitstep.ir import expressions
 from stepwell.http.dialects.awaitstep.ir.containers import Builder
-from stepwell.http.dialects.awaitstep.ir.durations import duration_fault
-from stepwell.http.dialects.awaitstep.ir.expressions import Expression, Wrong
 from stepwell.http.dialects.awaitstep.ir.nodes import too_deep
-from stepwell.http.dialects.awaitstep.ir.shape import Graph, read
-from stepwell.http.dialects.awaitstep.ir.structure import CONTAINERS, GraphFault, Structure, structure
-from stepwell.http.dialects.awaitstep.ir.workshop import Script, Step, Surroundings, Workshop
+from stepwell.http.dialects.awaitstep.ir.shape import Graph, Node, read
+from stepwell.http.dialects.awaitstep.ir.structure import CONTAINERS, TYPES, GraphFault, Structure, structure
+from stepwell.http.dialects.awaitstep.ir.workshop import Place, Script, Step, Surroundings, Workshop
 from stepwell.triggers.cron import compile_cron
 from stepwell.values import Json, Path
 
 MAX_STEPS = 500
 MAX_NESTING = 16
 FUNCTION_REFUSES = frozenset({"sleep", "sleep_until", "wait_for_event"})
-_DURATIONS = {"sleep": ("duration",), "wait_for_event": ("timeout",), "sub_workflow": ("timeout",)}
 
 _HIDDEN = re.compile(r"__(arm|args|cond|out)$")
 _EVENT_TYPE = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -64,13 +60,15 @@ class NodeSteps(msgspec.Struct, frozen=True):
 
 
 class CompiledIr(msgspec.Struct, frozen=True):
-    """The native fields `trigger` and `steps`; the node of each step; environment variables that are missing."""
+    """The native fields `trigger` and `steps`; the node of each step; environment variables that are missing, and those
+    that are read, None if any may be."""
 
     fields: dict[str, Json]
     warnings: tuple[str, ...]
     origins: dict[str, str]
     faults: list[GraphFault]
     missing: tuple[str, ...] = ()
+    env: frozenset[str] | None = frozenset()
 
     def node_at(self, path: Path) -> str | None:
         """The node that a place of the native document comes from."""
@@ -136,7 +134,8 @@ def compile_ir(
     shop = Workshop(graph, checked.structure.items, Surroundings(variables, secrets, workflows, functions))
     builder = Builder(shop, checked.structure.items)
     fields: dict[str, Json] = {"trigger": native_trigger(graph.trigger), "steps": builder.build()}
-    return CompiledIr(fields, checked.warnings, builder.origins, shop.faults, tuple(sorted(shop.missing)))
+    read = None if shop.reads_all else frozenset(shop.read)
+    return CompiledIr(fields, checked.warnings, builder.origins, shop.faults, tuple(sorted(shop.missing)), read)
 
 
 def node_steps(ir: Json) -> list[NodeSteps]:
@@ -194,8 +193,12 @@ def _of_kind(graph: Graph, kind: str) -> Iterator[GraphFault]:
     if trigger not in ("manual", "cron", "http", "event"):
         yield GraphFault(at, f"Unknown trigger type: {trigger}"[:300])
     elif trigger == "cron":
+        cron = _cron(graph.trigger)
+        if not isinstance(cron, str):
+            yield GraphFault(("ir", "trigger", "cron"), "Required" if cron is None else "Expected string")
+            return
         try:
-            compile_cron(_cron(graph.trigger))
+            compile_cron(cron)
         except ValidationFailed as error:
             for fault in error.faults:
                 yield GraphFault(("ir", "trigger", "cron"), fault.message)
@@ -208,35 +211,22 @@ def _of_kind(graph: Graph, kind: str) -> Iterator[GraphFault]:
 def _alone(graph: Graph) -> Workshop:
     """What can be found in nodes one by one, when they form no tree: all but what needs their order."""
     shop = Workshop(graph, (), Surroundings())
-    known = {*shop.nodes, "event", "env", "trigger", "err"}
+    builder = Builder(shop, ())
+    place = Place(
+        visible={node.id: ("steps", node.step, "output", "value") for node in graph.nodes},
+        variables=tuple(name for node in graph.nodes if node.type == "loop" for name in _loop_variables(node)),
+        errors={node.id: node.step for node in graph.nodes},
+        breaks=True,
+    )
     for node in graph.nodes:
-        if node.type == "loop":
-            known |= {str(node.data.get("itemVar") or "item"), str(node.data.get("indexVar") or "i")}
-    for node in graph.nodes:
-        for field in _DURATIONS.get(node.type, ()):
-            given = node.data.get(field)
-            written = given is not None and not (isinstance(given, str) and ("{{" in given or "${" in given))
-            if written and (wrong := duration_fault(given)):
-                shop.fault(node, wrong, "data", field)
-        for path, text in _texts(node.data, ("data",)):
-            if path[-1] in ("code", "condition"):
-                code = expressions.script(text, lambda found: "__r[0]")
-                shop.scripts.append(Script((*node.path, *path), node.id, code or "null", text, path[-1] == "condition"))
-            for part in expressions.parts(text):
-                if isinstance(part, Expression) and part.root not in known:
-                    shop.fault(node, f'References nonexistent node "{part.root}"', *path)
-                elif isinstance(part, Wrong) and path[-1] not in ("code", "condition", "body", "input", "payload"):
-                    shop.fault(node, part.message, *path)
+        if node.type in TYPES:
+            others = {id: path for id, path in place.visible.items() if id != node.id}
+            builder.alone(node, msgspec.structs.replace(place, visible=others))
     return shop
 
 
-def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        if value.strip():
-            yield path, value
-    elif isinstance(value, dict | list):
-        for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _texts(child, (*path, key))
+def _loop_variables(node: Node) -> tuple[str, str]:
+    return str(node.data.get("itemVar") or "item"), str(node.data.get("indexVar") or "i")
 
 
 def _too_large(graph: Graph, steps: list[Step]) -> Iterator[GraphFault]:

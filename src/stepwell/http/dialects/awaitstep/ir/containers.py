@@ -35,6 +35,13 @@ class Builder:
         """The steps of the whole tree."""
         return self.items(self._items, Place())
 
+    def alone(self, node: Node, place: Place) -> None:
+        """Find what is wrong with a node whose place in the tree is not known."""
+        counts = {"branch": len(branches(node)), "try_catch": 3}
+        arms = (Arm(""),) * counts.get(node.type, 1)
+        if arms:
+            self._item(Item(node, arms), place)
+
     def items(self, items: tuple[Item, ...], place: Place) -> list[Step]:
         """The steps of a list of items that run one after the other."""
         steps: list[Step] = []

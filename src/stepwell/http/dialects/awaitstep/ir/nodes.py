@@ -4,18 +4,20 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Final
 
-from stepwell import values
 from stepwell.clock import iso, parse_iso
 from stepwell.http.dialects.awaitstep.ir import durations, expressions
 from stepwell.http.dialects.awaitstep.ir.durations import YEAR_MS, duration_fault, duration_ms
 from stepwell.http.dialects.awaitstep.ir.native_js import CHILD_OUT, EVENT_OUT
 from stepwell.http.dialects.awaitstep.ir.shape import Node
 from stepwell.http.dialects.awaitstep.ir.workshop import Args, Code, Place, Step, Workshop, written
-from stepwell.values import InvalidJson, Json, Path
+from stepwell.http.dialects.awaitstep.ir.written import Written, written_body, written_input, written_pairs
+from stepwell.values import Json, Path
 
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 EVENT_TYPE: Final = r"[A-Za-z0-9_-]{1,100}"
 STEP_MS: Final = 30_000
+SUB_NAMES: Final = {"sub_workflow": ("workflowId", "workflowName"), "sub_script": ("workerName", "workflowId")}
+"""The fields in which nodes name what they start or call; any of them may do."""
 _DAY_MS = 86_400_000
 _CHILD_MS = 5 * 60_000
 _MAX_DATA_LEVELS = 32
@@ -94,7 +96,7 @@ def http_request(shop: Workshop, node: Node, place: Place, *, out: bool) -> Comp
         if data.get(field) not in (None, "", {}):
             config[own] = _pairs(shop, node, place, field, args)
     if data.get("body") not in (None, ""):
-        config["body"] = _body(shop, node, place, args)
+        config["body"] = _value(shop, node, place, "body", args, written_body(node))
     if data.get("failOnError") is False:
         config["failOnError"] = False
     config["retryNonIdempotent"] = True
@@ -150,11 +152,11 @@ def break_(shop: Workshop, node: Node, place: Place) -> Compiled:
 def sub_workflow(shop: Workshop, node: Node, place: Place) -> Compiled:
     """`subworkflow`."""
     data, args = node.data, Args(shop, node, place)
-    for field in ("workflowId", "workflowName"):
+    for field in SUB_NAMES["sub_workflow"]:
         if not isinstance(data.get(field), str) or not data[field]:
             shop.fault(node, "Required", "data", field)
-    target = _target(shop, node, shop.around.workflows, ("workflowId", "workflowName"), "workflow")
-    given = _input(shop, node, place, "input", args)
+    target = _target(shop, node, shop.around.workflows, "workflow")
+    given = _value(shop, node, place, "input", args, written_input(node, "input"))
     config: Step = {"workflowId": target}
     if isinstance(given, dict) or (isinstance(given, str) and "{{" in given):
         config["inputMapping"] = given
@@ -182,9 +184,10 @@ def sub_script(shop: Workshop, node: Node, place: Place) -> Compiled:
     args = Args(shop, node, place)
     if not isinstance(node.data.get("workerName"), str) or not node.data["workerName"]:
         shop.fault(node, "Required", "data", "workerName")
-    target = _target(shop, node, shop.around.functions, ("workerName", "workflowId"), "function")
+    target = _target(shop, node, shop.around.functions, "function")
     field = "payload" if "input" not in node.data else "input"
-    config = {"function": target, "payload": _input(shop, node, place, field, args)}
+    payload = _value(shop, node, place, field, args, written_input(node, field))
+    config = {"function": target, "payload": payload}
     core = {"id": node.step, "type": "function", "config": config} | _retry(shop, node, 3)
     return [*args.steps(), core], ("steps", node.step, "output", "value")
 
@@ -301,64 +304,21 @@ def _retry_fault(name: str, value: Json) -> str | None:
 
 
 def _pairs(shop: Workshop, node: Node, place: Place, field: str, args: Args) -> Json:
-    """Headers or query parameters: an object, JSON text of one, or one expression."""
-    given = node.data[field]
-    if isinstance(given, str) and expressions.whole(given) is None:
-        given = _json(given)
-    elif isinstance(given, str):
-        return shop.value(given, node, place, ("data", field), args)
-    if not isinstance(given, dict):
+    found = written_pairs(node, field)
+    if found is None:
         shop.fault(node, "Expected an object, or JSON text of one", "data", field)
-        return {}
-    return shop.value(given, node, place, ("data", field), args)
+    return shop.value(found or {}, node, place, ("data", field), args)
 
 
-def _body(shop: Workshop, node: Node, place: Place, args: Args) -> Json:
-    """A body: JSON, also as text; a text if its Content-Type says so; any other text is JavaScript."""
-    given, field = node.data["body"], ("data", "body")
-    if not isinstance(given, str) or expressions.whole(given) is not None:
-        return shop.value(given, node, place, field, args)
-    found = _json(given)
-    if found is not None:
-        return shop.value(found, node, place, field, args)
-    if expressions.is_literal(given) and not given.lstrip().startswith(("{", "[", "`")):
-        return shop.value(given, node, place, field, args)
-    if _is_text(node):
-        return shop.value(given, node, place, field, args)
-    return args.expression(given, field)
+def _value(shop: Workshop, node: Node, place: Place, field: str, args: Args, written: Written) -> Json:
+    if written.code:
+        return args.expression(str(written.value), ("data", field))
+    return shop.value(written.value, node, place, ("data", field), args)
 
 
-def _input(shop: Workshop, node: Node, place: Place, field: str, args: Args) -> Json:
-    given = node.data.get(field)
-    if not isinstance(given, str):
-        return shop.value(given, node, place, ("data", field), args)
-    found = _json(given)
-    if found is not None:
-        return shop.value(found, node, place, ("data", field), args)
-    return evaluated(shop, node, place, field, args) if given.strip() else None
-
-
-def _json(text: str) -> Json:
-    """The value of JSON text, None if it is none; the quotes in expressions may be those of the text."""
-    for each in dict.fromkeys((text, expressions.requoted(text))):
-        try:
-            return values.decode(each.encode())
-        except (InvalidJson, ValueError):
-            continue
-    return None
-
-
-def _is_text(node: Node) -> bool:
-    headers = node.data.get("headers")
-    given = _json(headers) if isinstance(headers, str) else headers
-    if not isinstance(given, dict):
-        return False
-    stated = next((value for name, value in given.items() if name.lower() == "content-type"), None)
-    return isinstance(stated, str) and "json" not in stated.lower()
-
-
-def _target(shop: Workshop, node: Node, known: Mapping[str, str] | None, fields: tuple[str, ...], what: str) -> str:
+def _target(shop: Workshop, node: Node, known: Mapping[str, str] | None, what: str) -> str:
     """The core's workflow that a node names."""
+    fields = SUB_NAMES[node.type]
     given = [node.data[field] for field in fields if isinstance(node.data.get(field), str) and node.data[field]]
     if known is None:
         return given[0] if given else "unknown"

@@ -130,9 +130,10 @@ class _Reader:
             if node.type not in TYPES:
                 yield GraphFault((*node.path, "type"), f"Unknown node type: {node.type}"[:300], node.id)
         for edge in graph.edges:
-            for end, id in (("source", edge.source), ("target", edge.target)):
+            for end, id, other in (("source", edge.source, edge.target), ("target", edge.target, edge.source)):
                 if id not in self._nodes:
-                    yield GraphFault((*edge.path, end), f"Edge names a node that does not exist: {id}"[:300])
+                    known = other if other in self._nodes else None
+                    yield GraphFault((*edge.path, end), f"Edge names a node that does not exist: {id}"[:300], known)
         yield from self._whole()
         for node in self._nodes.values():
             yield from self._labels(node)

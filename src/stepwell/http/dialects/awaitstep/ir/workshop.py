@@ -78,6 +78,8 @@ class Workshop:
         self.faults: list[GraphFault] = []
         self.warnings: list[str] = []
         self.scripts: list[Script] = []
+        self.read: set[str] = set()  # environment variables
+        self.reads_all = False  # `env` itself is used, so that any of them may be read
         self.missing: set[str] = set()
         self.caught: set[str] = set()  # try nodes whose error is read
         self.names = js_names(graph.nodes)
@@ -152,6 +154,7 @@ class Workshop:
     def env(self, name: str, node: Node, field: Path, *, code: bool) -> str:
         """The path of an environment variable."""
         around = self.around
+        self.read.add(name)
         if around.variables is None or name in around.variables:
             return written(("variables", name))
         if name in around.secrets:
@@ -275,6 +278,7 @@ class Code:
             for found in _ENV.finditer(text):
                 name = found["name"] or found["text"]
                 if name is None:
+                    self._shop.reads_all = True
                     return "{{variables}}"
                 env[name] = f"{{{{{self._shop.env(name, self._node, field, code=True)}}}}}"
         return env
