@@ -11,9 +11,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-import cel
-
 from stepwell.errors import StepError
+from stepwell.expressions.cel_library import cel
 from stepwell.expressions.cel_text import Translation, Use, translate
 from stepwell.expressions.deferred import ANSWERS, Answers, Deferred, key_of
 from stepwell.expressions.errors import SyntaxFault, excerpt
