@@ -95,6 +95,18 @@ async def test_a_taken_event_is_gone_with_the_commit(story: Story) -> None:
     assert (await story.load(run)).events == (events[1],)
 
 
+@pytest.mark.parametrize("first", [False, True])
+async def test_a_run_that_ends_leaves_no_event_even_if_nothing_was_written_of_it_before(
+    story: Story, first: bool
+) -> None:
+    run = await story.born()
+    await story.store.signals.send(story.workspace, run, an_event(story))
+
+    await story.finish(run, first=first)
+
+    assert (await story.load(run)).events == ()
+
+
 # Pause and resume
 
 

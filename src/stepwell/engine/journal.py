@@ -73,6 +73,7 @@ class Journal:
         self.ledger = Ledger(loaded.run)
         self._see(loaded)
         self._held = {path for path, _ in self._timers} | self._open.keys()  # paths that hold something in the store
+        self._first = loaded.run.state is RunState.PENDING
         self.started_at = loaded.run.started_at
 
     def _note(self, record: Record) -> None:
@@ -375,12 +376,14 @@ class Journal:
             started_at=self.started_at,
             records=tuple(self._unwritten.values()),
             timers=tuple(self._new_timers.values()),
+            first=self._first,
             **self._additions.fields() if self._additions else {},
             **self.ledger.send(pauses=state is RunState.PAUSED) if self.ledger else {},
             **more,
         )
 
     def _written(self, commit: Commit, committed: Committed) -> None:
+        self._first = False
         for record in commit.records:
             if self._unwritten.get(record.path) is record:
                 del self._unwritten[record.path]

@@ -146,6 +146,7 @@ class Commit(msgspec.Struct, frozen=True, kw_only=True):
     charges: tuple[tuple[str, int], ...] = ()  # what steps have cost since, by path
     held: bytes | None = None  # a budget keeps the run from further steps
     rests: bool = False  # the walk can do no more for now: what killed processes before is over
+    first: bool = False  # no walk has written anything of the run before
     suspend_at: int | None = None
     waits_on: WaitsOn | None = None
     ended_at: int | None = None

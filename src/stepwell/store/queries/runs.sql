@@ -59,7 +59,7 @@ RETURNING signals;
 UPDATE runs SET state = :state, seq = :seq, state_seq = :state_seq, started_at = coalesce(started_at, :started_at), owner = NULL, waits_on = NULL,
                 deaths = 0, ended_at = :ended_at, output = :output, error = :error
 WHERE workspace = :workspace AND id = :run AND epoch = :epoch AND ended_at IS NULL AND state <> 'paused'
-RETURNING limited, CASE WHEN awaited = 1 THEN parent END;
+RETURNING limited, CASE WHEN awaited = 1 THEN parent END, signals;
 
 -- name: put_record
 -- Write a record, or what has become of it; a final one stays as it is.

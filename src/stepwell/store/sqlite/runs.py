@@ -184,8 +184,9 @@ def _commit(connection: apsw.Connection, commit: Commit) -> Committed:
         _put_records(connection, workspace, run, commit.records, payloads)
         cost = _charge(connection, workspace, run, commit)
         endpoint_events.committed(connection, commit, was)
-        limited, parent = finished[0]
-        others = run_ends.settle(connection, workspace, run, commit.ended_at)
+        limited, parent, signals = finished[0]
+        alone = commit.first and not signals  # neither a walk nor anybody else left something to settle
+        others = [] if alone else run_ends.settle(connection, workspace, run, commit.ended_at)
         if parent is not None:
             others += run_ends.signal(connection, workspace, parent)
         unblocked = bool(limited) and run_ends.free_place(connection, workspace, run)
