@@ -29,6 +29,7 @@ LOG_CHARS = 64 * 1024
 STOCK = 8  # isolates made ahead: making one takes longer than most scripts
 KEPT = 8  # isolates that wait for the script they ran before
 PARKED = 48  # scripts that wait for the host, at most
+SETTLED = 32 * MIB  # beyond it, isolates that are kept go: the server ends a child that keeps twice as much
 ISOLATE = 12 * MIB  # of address space, most of it never touched
 CPU_GRACE_S = 5
 PIECE = 64 * 1024  # longer results go in pieces, none of which holds up the server's loop when it is read
@@ -94,6 +95,7 @@ class V8:
         self._kept: list[Isolate] = []  # the one used longest ago first
         self._parked: dict[int, Isolate] = {}
         self._tokens = 0
+        self._most = 0
 
     def run(self, task: Task) -> Answer:
         isolate = self._take(task) if task.token is None else self._parked.pop(task.token, None)
@@ -132,12 +134,13 @@ class V8:
         now = time.monotonic()
         for token in [token for token, parked in self._parked.items() if parked.ends_s < now]:
             self._used.append(self._parked.pop(token))
-        while len(self._kept) > KEPT:
-            self._used.append(self._kept.pop(0))
+        while len(self._kept) > KEPT or (self._kept and self._most and resident() > self._most):
+            self._drop(self._kept.pop(0))
         while self._used and not has_work():
-            self._used.pop().owner.__exit__(None, None, None)
+            self._drop(self._used.pop())
         while len(self._stock) < STOCK and not has_work():
             self._stock.append(self._make())
+        self._most = self._most or resident() + SETTLED
 
     def _take(self, task: Task) -> Isolate:
         """The isolate that a script is to begin in."""
@@ -150,6 +153,9 @@ class V8:
             isolate.call("keep")
             isolate.code = task.code
         return isolate
+
+    def _drop(self, isolate: Isolate) -> None:
+        isolate.owner.__exit__(None, None, None)
 
     def _make(self) -> Isolate:
         owner = self._racer.mini_racer()
@@ -302,6 +308,12 @@ def allow_cpu(pids: tuple[int, ...], seconds: float) -> None:
     for pid in pids:
         used = cpu_seconds(pid)
         resource.prlimit(pid, resource.RLIMIT_CPU, (int(used + seconds) + CPU_GRACE_S, resource.RLIM_INFINITY))
+
+
+def resident() -> int:
+    """Bytes of memory that this process has in use."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
 
 
 def cpu_seconds(pid: int) -> float:

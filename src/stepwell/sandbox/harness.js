@@ -154,7 +154,7 @@
       const made = globalThis[key];
       if (typeof made === 'function' && made.prototype) assignable(made.prototype);
     }
-    for (const value of shared) freeze(value);
+    for (const value of [...shared, ask]) freeze(value);
     for (const key of own) {
       const found = getOwnPropertyDescriptor(globalThis, key);
       if (found.configurable) {
