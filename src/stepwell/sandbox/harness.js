@@ -1,5 +1,6 @@
-// What a script is run by: evaluated once in each isolate. The function it gives is all that the process calls.
-// An answer is text: '' while there is none, else the lines printed so far as JSON, a line break, a letter and what
+// What a script is run by: evaluated once in each isolate. The object it gives is all that the process touches: `task`
+// is set to the most characters of a result, the input as JSON and the code, empty if it is that of the task before, with
+// zeros between; then `told` gives the answer as text: '' while there is none, else the lines printed so far as JSON, a line break, a letter and what
 // belongs to it: v value, b larger than allowed, n not JSON, e error, r the isolate is spoilt, h waiting for the host: a
 // list of whether a timer runs and of the new questions, each with its number.
 (function () {
@@ -7,12 +8,13 @@
   const { parse, stringify } = JSON, text = String, Plain = Function, Later = (async () => {}).constructor;
   const { ownKeys, deleteProperty, getPrototypeOf, getOwnPropertyDescriptor, defineProperty, isExtensible } = Reflect;
   const cut = Function.prototype.call.bind(String.prototype.slice);
+  const split = Function.prototype.call.bind(String.prototype.split), join = Function.prototype.call.bind(Array.prototype.join);
   const then = Function.prototype.call.bind(Promise.prototype.then);
   const resolve = Promise.resolve.bind(Promise), freeze = Object.freeze, MOST = @LOG_CHARS@;
   const pause = Atomics.waitAsync, Cell = Int32Array, Shared = SharedArrayBuffer, Known = Set, Table = Map;
   let turn = 0, limit = 0, printed = 0, logs = '', answer = '';
   let asked = 0, asks = '', waiting = new Table();
-  let source, body, own = null;
+  let body, own = null;
 
   const shown = (value) => {
     if (typeof value === 'string') return value;
@@ -83,7 +85,7 @@
     try { return new Plain('input', '__ask', code); } catch (error) { return new Later('input', '__ask', code); }
   };
   const run = (code, input, most) => {
-    if (own !== null && !swept()) return '""\nr';
+    if (own !== null && !swept()) { answer = 'r'; return; }
     turn += 1;
     limit = most;
     printed = 0;
@@ -91,9 +93,8 @@
     waiting = new Table();
     timers = new Known();
     try {
-      if (source !== code) {
+      if (code !== '' || !body) {
         body = compiled(code);
-        source = code;
         if (own !== null) { freeze(body); if (body.prototype) freeze(body.prototype); }
       }
       const value = body(parse(input), own === null ? undefined : ask);
@@ -102,7 +103,6 @@
         then(resolve(value), (done) => { if (mine === turn) settle(done); }, (no) => { if (mine === turn) fail(no); });
       } else settle(value);
     } catch (error) { fail(error); }
-    return answer === '' ? '' : told();
   };
   const deliver = (answers) => {
     for (const [id, good, said] of parse(answers)) {
@@ -110,7 +110,6 @@
       waiting.delete(id);
       if (promised) { if (good) promised[0](said); else promised[1](new Error(said)); }
     }
-    return '';
   };
 
   // What a script left on the global object is removed; false if that cannot be.
@@ -161,7 +160,7 @@
         defineProperty(globalThis, key, 'value' in found ? { writable: false, configurable: false } : { configurable: false });
       }
     }
-    return '';
+    return true;
   };
 
   // An object may have a property of its own by the name of one that its frozen prototype has: `this.name = 'Mine'`.
@@ -185,6 +184,14 @@
     }
   };
 
-  const operations = { run, deliver, keep, look: told };
-  return function stepwell(operation, ...given) { return operations[operation](...given); };
+  // Accessors, since one of them is one task for the isolate and a call of a function is three or more.
+  return {
+    set task(text) {
+      const [most, input, ...code] = split(text, '\0');
+      run(join(code, '\0'), input, +most);
+    },
+    set answers(text) { deliver(text); },
+    get told() { return told(); },
+    get kept() { return keep(); },
+  };
 })()
