@@ -26,8 +26,8 @@ MIB = 1024 * 1024
 MEMORY = 128 * MIB
 DATA = 2048 * MIB  # until the engine stands: V8 alone takes over 530 of address space
 LOG_CHARS = 64 * 1024
-STOCK = 8  # isolates made ahead: making one takes longer than most scripts
-KEPT = 8  # isolates that wait for the script they ran before
+STOCK = 2  # isolates made ahead: making one takes longer than most scripts
+KEPT = 8  # isolates that scripts take one after the other; more than one only where scripts were parked
 PARKED = 48  # scripts that wait for the host, at most
 SETTLED = 32 * MIB  # beyond it, isolates that are kept go: the server ends a child that keeps twice as much
 ISOLATE = 12 * MIB  # of address space, most of it never touched
@@ -36,7 +36,7 @@ PIECE = 64 * 1024  # longer results go in pieces, none of which holds up the ser
 
 HARNESS = Path(__file__).with_name("harness.js").read_text().replace("@LOG_CHARS@", str(LOG_CHARS))
 
-_FRAME = re.compile(r"eval at compiled \(.*<anonymous>:(\d+):\d+\)$")
+_FRAME = re.compile(r"eval at parsed \(.*<anonymous>:(\d+):\d+\)$")
 _TEXTS = re.compile(
     r"""#[^\n]*|'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""", re.DOTALL
 )
@@ -47,7 +47,7 @@ Answer = tuple[dict[str, Any], str]
 @dataclass(slots=True)
 class Task:
     """What is asked of an engine: a script with its input, or answers of the host to one that is parked under a token.
-    `kept`: it may be run by what ran it before, and may ask the host."""
+    `kept`: it may be run by what ran others, and may ask the host."""
 
     input: str
     max_bytes: int
@@ -73,19 +73,17 @@ class Engine(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Isolate:
-    """One V8 with the harness in it. `code`: whose it is, once it is kept; `ran`: it has been there. `ends_s`: when the
-    script in it is over."""
+    """One V8 with the harness in it. `kept`: it is ready for many scripts. `ends_s`: when the script in it is over."""
 
     owner: Any
     harness: Any
-    code: str | None = None
-    ran: bool = False
+    kept: bool = False
     ends_s: float = 0.0
 
 
 class V8:
-    """JavaScript. Each script gets an isolate of its own, made while nothing else is to be done; one that is kept gets
-    the isolate that it had before, in which nothing that scripts share can be changed."""
+    """JavaScript. A script gets an isolate of its own, made while nothing else is to be done; or one that is kept, in
+    which nothing that scripts share can be changed."""
 
     pids: tuple[int, ...] = ()
 
@@ -108,9 +106,7 @@ class V8:
                 isolate.harness["answers"] = task.input
             else:
                 isolate.ends_s = time.monotonic() + task.timeout_s
-                code = "" if isolate.ran else task.code
-                isolate.ran = isolate.code is not None
-                isolate.harness["task"] = f"{task.max_bytes}\0{task.input}\0{code}"
+                isolate.harness["task"] = f"{task.max_bytes}\0{task.input}\0{task.code}"
             pause = 0.0002
             while not (told := isolate.harness["told"]):  # a timer may still settle it; the parent sees to the time
                 time.sleep(pause)
@@ -130,7 +126,7 @@ class V8:
             self._tokens += 1
             self._parked[self._tokens] = isolate
             return _sized({"status": "asks", "logs": json.loads(logs), "token": self._tokens}, rest, task.max_bytes)
-        (self._used if isolate.code is None else self._kept).append(isolate)
+        (self._kept if isolate.kept else self._used).append(isolate)
         return _judged(tag, rest, json.loads(logs), task.max_bytes)
 
     def rest(self, has_work: Any) -> None:
@@ -143,18 +139,23 @@ class V8:
             self._drop(self._used.pop())
         while len(self._stock) < STOCK and not has_work():
             self._stock.append(self._make())
+        if not self._kept and not self._parked and not has_work():
+            self._keep()
         self._most = self._most or resident() + SETTLED
 
     def _take(self, task: Task) -> Isolate:
         """The isolate that a script is to begin in."""
-        if task.kept:
-            for at in range(len(self._kept) - 1, -1, -1):
-                if self._kept[at].code == task.code:
-                    return self._kept.pop(at)
+        if not task.kept:
+            return self._stock.pop() if self._stock else self._make()
+        if not self._kept:
+            self._keep()
+        return self._kept.pop()
+
+    def _keep(self) -> None:
+        """Make an isolate ready for many scripts."""
         isolate = self._stock.pop() if self._stock else self._make()
-        if task.kept:
-            isolate.code = task.code if isolate.harness["kept"] else None
-        return isolate
+        isolate.kept = isolate.harness["kept"]
+        self._kept.append(isolate)
 
     def _drop(self, isolate: Isolate) -> None:
         isolate.owner.__exit__(None, None, None)

@@ -1,6 +1,6 @@
 // What a script is run by: evaluated once in each isolate. The object it gives is all that the process touches: `task`
-// is set to the most characters of a result, the input as JSON and the code, empty if it is that of the task before, with
-// zeros between; then `told` gives the answer as text: '' while there is none, else the lines printed so far as JSON, a line break, a letter and what
+// is set to the most characters of a result, the input as JSON and the code, with zeros between; then `told` gives the
+// answer as text: '' while there is none, else the lines printed so far as JSON, a line break, a letter and what
 // belongs to it: v value, b larger than allowed, n not JSON, e error, r the isolate is spoilt, h waiting for the host: a
 // list of whether a timer runs and of the new questions, each with its number.
 (function () {
@@ -14,7 +14,8 @@
   const pause = Atomics.waitAsync, Cell = Int32Array, Shared = SharedArrayBuffer, Known = Set, Table = Map;
   let turn = 0, limit = 0, printed = 0, logs = '', answer = '';
   let asked = 0, asks = '', waiting = new Table();
-  let body, own = null;
+  const bodies = new Table(), MOST_BODIES = 64;
+  let own = null;
 
   const shown = (value) => {
     if (typeof value === 'string') return value;
@@ -81,8 +82,17 @@
   Object.assign(globalThis, { setTimeout, clearTimeout, __timer_manager: undefined });  // the binding's cannot be removed
   put('console', { log: print, info: print, warn: print, error: print, debug: print });
 
-  const compiled = (code) => {
+  const parsed = (code) => {
     try { return new Plain('input', '__ask', code); } catch (error) { return new Later('input', '__ask', code); }
+  };
+  const compiled = (code) => {
+    const made = parsed(code);
+    if (own === null) return made;
+    freeze(made);
+    if (made.prototype) freeze(made.prototype);
+    if (bodies.size >= MOST_BODIES) bodies.clear();
+    bodies.set(code, made);
+    return made;
   };
   const run = (code, input, most) => {
     if (own !== null && !swept()) { answer = 'r'; return; }
@@ -93,10 +103,7 @@
     waiting = new Table();
     timers = new Known();
     try {
-      if (code !== '' || !body) {
-        body = compiled(code);
-        if (own !== null) { freeze(body); if (body.prototype) freeze(body.prototype); }
-      }
+      const body = bodies.get(code) ?? compiled(code);
       const value = body(parse(input), own === null ? undefined : ask);
       if (value !== null && typeof value === 'object' && typeof value.then === 'function') {
         const mine = turn;

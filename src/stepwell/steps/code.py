@@ -1,6 +1,7 @@
 """code: a function body of the workflow's author, run in the sandbox. Source: LoopFour contract 9.7."""
 
 import ast
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ NON_RETRYABLE = "NonRetryableError"  # an error of this name is not tried again
 CHECKED_CODE = 64 * 1024  # of longer code the sandbox finds the faults
 
 _LIMITS = ("timeout", "sandbox")
+_CHANGES = re.compile(r"[pP]rototype|__proto__|definePropert|WebAssembly|Atomics|FinalizationRegistry")
+"""In JavaScript that may change built-in objects, or needs one that a kept isolate lacks: such runs in a fresh one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class CodeStep:
             input=given,
             timeout_ms=min([longest_ms, *(max(1, int(each)) for each in timeouts if each is not None)]),
             max_output_bytes=MAX_OUTPUT_BYTES if most is None else max(1, min(int(most), MAX_OUTPUT_BYTES)),
+            kept=config["language"] == "javascript" and _CHANGES.search(config["code"]) is None,
         )
         try:
             result = await ports.code.run(call.workspace, script, call.log)

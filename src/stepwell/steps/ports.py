@@ -123,8 +123,8 @@ Host = Callable[[Json], Awaitable[Json]]
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A function body with `input` bound; `return` gives the result. `kept`: it will be run again, by what ran it
-    before; it finds the built-in objects frozen, and nothing of what earlier calls did."""
+    """A function body with `input` bound; `return` gives the result. `kept`: it may be run by what
+    ran other scripts of the workspace; it finds the built-in objects frozen, and nothing of what others did."""
 
     language: str  # javascript or python; cel for conditions
     code: str
