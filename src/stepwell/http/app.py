@@ -19,7 +19,7 @@ from stepwell.events import Events
 from stepwell.http.account_pages import PAGES
 from stepwell.http.bodies import Headers, Receive, check_type, decode_body, decode_form, is_form, read_body
 from stepwell.http.dialects import aitasker, awaitstep, flowra, loopfour
-from stepwell.http.errors import ClientGone, RateLimited
+from stepwell.http.errors import ClientGone, RateLimited, ServerFault
 from stepwell.http.functions import FunctionRoute, function_routes
 from stepwell.http.inbound import InboundRoute, inbound_routes
 from stepwell.http.openapi import openapi_document
@@ -172,7 +172,7 @@ class _Application:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: a fault of the server is told without its words
             self._fault(exchange, error)
-            return exchange.dialect.refusal(StepwellError("Internal server error"))
+            return exchange.dialect.refusal(ServerFault(exchange.request_id.decode()))
 
     def _target(self, exchange: _Exchange, method: str, path: str) -> tuple[Target, dict[str, str]]:
         key = _key_text(exchange.headers)

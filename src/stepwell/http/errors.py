@@ -29,6 +29,14 @@ class UnsupportedMediaType(StepwellError):
         super().__init__("Content-Type must be application/json")
 
 
+class ServerFault(StepwellError):
+    """Something went wrong that is not the client's doing; its words are in the log, under the request's id."""
+
+    def __init__(self, request: str) -> None:
+        super().__init__("Internal server error")
+        self.request = request
+
+
 class RequestTimeout(StepwellError):
     """The sender did not send its request's body in time."""
 

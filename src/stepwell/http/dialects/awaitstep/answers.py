@@ -9,7 +9,7 @@ from stepwell import values
 from stepwell.auth import DIALECTS
 from stepwell.errors import Forbidden, Overloaded, StepwellError, Unauthorized, ValidationFailed
 from stepwell.http.bodies import NOT_JSON
-from stepwell.http.errors import MethodNotAllowed, RateLimited, RouteNotFound
+from stepwell.http.errors import MethodNotAllowed, RateLimited, RouteNotFound, ServerFault
 from stepwell.http.routes import Answer
 from stepwell.values import Json
 
@@ -75,6 +75,8 @@ def refusal(error: StepwellError) -> Response:
         body["details"] = [{"path": fault.field, "message": fault.message} for fault in error.faults]
     elif isinstance(error, BadRequest) and error.details:
         body["details"] = error.details
+    elif isinstance(error, ServerFault):
+        body["requestId"] = error.request
     return Response(values.encode(body), status, headers, JSON)
 
 
