@@ -1,10 +1,15 @@
 """Costs and budgets, as clients see them."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from aitasker_client import AitaskerApi, aitasker
 from answering import Answering
+from awaitstep_client import AwaitstepApi, awaitstep
+from flowra_client import FlowraApi, flowra
 from live import Api, refused, transform
 from stepwell.values import Json
 
@@ -107,6 +112,33 @@ def test_a_budget_of_a_key_counts_only_what_that_key_started(api: Api) -> None:
 
     refused(other("POST", f"/workflows/{workflow}/run", {"input": {}}), 409, "BUDGET_EXCEEDED")
     assert api.finish(workflow, input={})["status"] == "completed"
+
+
+def by_awaitstep(client: AwaitstepApi, workflow: str) -> str:
+    body = {"connectionId": "conn_stepwell", "params": {}}
+    return str(client.answer("POST", f"/api/workflows/{workflow}/trigger", body, 201)["id"])
+
+
+def by_flowra(client: FlowraApi, workflow: str) -> str:
+    begun = client.answer("POST", f"/workflow/manager/execute/{workflow}", {"input": {}}, 201)
+    return f"run_{begun['executionId'].rpartition('_')[2]}"
+
+
+def by_aitasker(client: AitaskerApi, workflow: str) -> str:
+    return f"run_{client.trigger(workflow.removeprefix('wf_'), {})['id']}"
+
+
+@pytest.mark.parametrize(("made", "start"), [(awaitstep, by_awaitstep), (flowra, by_flowra), (aitasker, by_aitasker)])
+def test_the_key_of_every_dialect_pays_for_what_it_starts(
+    api: Api, made: Callable[[Api], Any], start: Callable[[Any, str], str]
+) -> None:
+    workflow, client = api.workflow(transform(steps=steps(10))), made(api)
+    (key,) = [each["id"] for each in api.data("GET", "/admin/keys") if each["name"] == made.__name__]
+    api.data("PUT", f"/admin/keys/{key}/budget", {"amountCents": 10, "overBudget": "stop"})
+
+    api.until(start(client, workflow), lambda run: run["status"] == "completed")
+
+    assert api.data("GET", f"/admin/keys/{key}/budget")["spentCents"] == 10
 
 
 def test_a_budget_takes_only_whole_cents_and_a_key_that_exists(api: Api) -> None:

@@ -48,13 +48,15 @@ class ChildEnd(msgspec.Struct, frozen=True):
 
 
 class Overdraft(msgspec.Struct, frozen=True):
-    """A budget that does not suffice for a step that is about to begin; amounts in millionths of a cent."""
+    """A budget that does not suffice for a step that is about to begin; amounts in millionths of a cent. `held` is what
+    steps of the run need that have begun."""
 
     of: Literal["run", "workspace", "key"]
     budget: int
     spent: int
     needed: int
     action: OverBudget
+    held: int = 0
 
 
 class Environment(Protocol):

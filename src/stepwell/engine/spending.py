@@ -1,5 +1,7 @@
 """Whether a run may begin a step, as far as its budgets go."""
 
+from collections.abc import Mapping
+
 from stepwell import cost, values
 from stepwell.definitions import Kind, Step
 from stepwell.engine.gear import Gear
@@ -22,17 +24,19 @@ class Overdrawn(Halted):
 class Spending:
     """The budgets of one walk. While there are none, asking costs next to nothing."""
 
-    def __init__(self, journal: Journal, gear: Gear) -> None:
+    def __init__(self, journal: Journal, gear: Gear, steps: Mapping[str, Step]) -> None:
         self._journal = journal
         self._gear = gear
+        self._steps = steps
+        self._admitted: dict[str, int] = {}  # by path: what steps need of which nothing may be recorded yet
 
     def unlimited(self) -> bool:
         """No budget has a say."""
         ledger = self._journal.ledger
         return ledger.budget is None and ledger.held is None and not self._gear.environment.has_budgets(self._workspace)
 
-    async def admit(self, step: Step) -> None:
-        """A step is about to begin that has not begun before.
+    async def admit(self, step: Step, path: str) -> None:
+        """A step is about to begin that has not begun before; `begun` is called once it has.
 
         Raises:
             Overdrawn: it must not, and no other one may.
@@ -46,6 +50,7 @@ class Spending:
         if overdraft is None:
             if ledger.held is not None:  # meanwhile it suffices
                 ledger.hold(None)
+            self._admitted[path] = price.estimate
             return
         ledger.hold(values.encode(as_json(overdraft)))
         self._gear.events.emit("run.over_budget", run=self._journal.run.id, action=overdraft.action)
@@ -53,6 +58,10 @@ class Spending:
             raise Overdrawn
         self._journal.paused = True
         raise Halted
+
+    def begun(self, path: str) -> None:
+        """From here on the journal tells of the step."""
+        self._admitted.pop(path, None)
 
     def end(self) -> bytes:
         """The run ends by a budget: containers that its last steps stood in end with it. The run's error."""
@@ -76,9 +85,20 @@ class Spending:
         if budget is None:
             return None
         free = not price.estimate and not price.metered
-        if spent + price.estimate <= budget and (spent < budget or free):
+        held = 0 if free else self._under_way()
+        if spent + held + price.estimate <= budget and (spent < budget or free):
             return None
-        return Overdraft("run", budget, spent, price.estimate, self._journal.run.over_budget)
+        return Overdraft("run", budget, spent, price.estimate, self._journal.run.over_budget, held)
+
+    def _under_way(self) -> int:
+        """What the steps need that have begun and not ended."""
+        needed = dict(self._admitted)
+        for path in self._journal.unfinished():
+            record = self._journal.get(path)
+            step = None if record is None else self._steps.get(record.step)
+            if step is not None:
+                needed[path] = price_of(step).estimate
+        return sum(needed.values())
 
     async def _of_month(self, price: Price) -> Overdraft | None:
         """A monthly budget keeps runs only from what costs something."""
@@ -101,11 +121,12 @@ def as_json(overdraft: Overdraft) -> dict[str, Json]:
     """An overdraft as a run keeps it: `of` and `action`, and what becomes the run's error if it stops."""
     whose = {"run": "Budget", "workspace": "Monthly budget of the workspace", "key": "Monthly budget of the key"}
     budget, spent, needed = (cost.exact(each) for each in (overdraft.budget, overdraft.spent, overdraft.needed))
+    held = f"{cost.exact(overdraft.held)} held for steps under way, " if overdraft.held else ""
     return {
         "of": overdraft.of,
         "action": overdraft.action,
         "code": BUDGET_EXCEEDED,
-        "message": f"{whose[overdraft.of]} of {budget} cents exceeded: {spent} spent, next step needs {needed}",
+        "message": f"{whose[overdraft.of]} of {budget} cents exceeded: {spent} spent, {held}next step needs {needed}",
         "details": {
             "budgetCents": cost.number(overdraft.budget),
             "spentCents": cost.number(overdraft.spent),

@@ -56,7 +56,7 @@ class Walk:
         self._carried = carried.decode(journal.run.carried)
         self._recorder = Recorder(journal, gear)
         self._attempts = Attempts(journal, secrets, gear)
-        self._spending = Spending(journal, gear)
+        self._spending = Spending(journal, gear, plan.steps)
         self._turn = 0
         self._signalled = asyncio.Event()
 
@@ -245,7 +245,16 @@ class Walk:
         if record is None and step.requires and (missing := _missing(step, scope)) is not None:
             return self._recorder.fail(step, path, now, missing.as_json())
         if record is None and not self._spending.unlimited():
-            await self._spending.admit(step)
+            await self._spending.admit(step, path)
+            try:
+                return await self._perform(step, path, record, scope, now)
+            finally:
+                self._spending.begun(path)
+        return await self._perform(step, path, record, scope, now)
+
+    async def _perform(
+        self, step: Step, path: str, record: Record | None, scope: dict[str, Any], now: int
+    ) -> Record | None:
         match step.type.kind:
             case Kind.EFFECT | Kind.CODE:
                 return await self._attempts.advance(step, path, record, scope, now)

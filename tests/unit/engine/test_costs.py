@@ -38,6 +38,35 @@ async def test_three_steps_of_four_tenths_of_a_cent_cost_one_and_a_fifth(world: 
     assert cost.cents(loaded.run.cost) == 1
 
 
+async def test_steps_that_begin_at_the_same_time_are_held_against_the_cap_together(unreplayed: World) -> None:
+    world = unreplayed
+    arms = [{"name": name, "steps": [effect(name, costCents=30)]} for name in "abc"]
+    both = {"id": "all", "type": "parallel", "config": {"branches": arms}}
+    run = await world.start(world.define(both, settings={"budgetCents": 70}))
+    await world.settle()
+
+    loaded = await world.load(run)
+
+    message = "Budget of 70 cents exceeded: 0 spent, 60 held for steps under way, next step needs 30"
+    assert (loaded.run.state, values.decode(loaded.run.error)["message"]) == (RunState.FAILED, message)
+    assert cost.cents(loaded.run.cost) == 60
+
+
+async def test_a_step_that_waits_is_held_against_the_cap_by_the_walk_that_goes_on(unreplayed: World) -> None:
+    world = unreplayed
+    arms = [
+        {"name": "a", "steps": [wait("long", 60_000, costCents=30)]},
+        {"name": "b", "steps": [wait("short", 1000), effect("late", costCents=50)]},
+    ]
+    both = {"id": "all", "type": "parallel", "config": {"branches": arms}}
+    run = await world.start(world.define(both, settings={"budgetCents": 70}))
+    await world.settle_through(90)
+
+    message = values.decode((await world.load(run)).run.error)["message"]
+
+    assert message == "Budget of 70 cents exceeded: 0 spent, 30 held for steps under way, next step needs 50"
+
+
 async def test_steps_of_every_kind_cost_what_they_declare(world: World) -> None:
     arms = {"id": "both", "type": "parallel", "config": {"branches": [{"name": "x", "steps": [effect("in")]}]}}
     workflow = world.define(

@@ -76,6 +76,7 @@ async def execute(call: Call[None, ExecuteBody]) -> Response:
             chain=chain,
             mock=body.mode == "test",
             paused_too=True,
+            key=call.principal.key_id,
         ),
     )
     thread, status = chain or started.run, "running"
