@@ -32,7 +32,7 @@ from stepwell.core.provider_hooks import ProviderHooks
 from stepwell.core.repeats import Repeats
 from stepwell.core.rotation import Rotation, VaultStatus
 from stepwell.core.routing import Routing
-from stepwell.core.runs import Restarted, Runs, StartedRun, StartRequest, StreamEvent
+from stepwell.core.runs import Restarted, Runs, StreamEvent
 from stepwell.core.schedules import Schedules
 from stepwell.core.schemes import SCHEMES
 from stepwell.core.scripts import Draft, Scripts
@@ -41,6 +41,7 @@ from stepwell.core.selection import DEFAULT_USER
 from stepwell.core.setup import ensure_first_workspace
 from stepwell.core.signals import Signals
 from stepwell.core.sources import BULLETS, Resolved, Sources, VersionRefused
+from stepwell.core.starting import StartedRun, StartRequest
 from stepwell.core.targets import Targets, UnsupportedProvider
 from stepwell.core.tasks import Claimed, Tasks
 from stepwell.core.threads import Reply, Threads

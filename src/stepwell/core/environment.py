@@ -6,8 +6,9 @@ from stepwell.core.budgets import Budgets
 from stepwell.core.connections import Connections
 from stepwell.core.notices import Notices
 from stepwell.core.plans import Plans
-from stepwell.core.runs import Runs, StartRequest
+from stepwell.core.runs import Runs
 from stepwell.core.secrets import Secrets
+from stepwell.core.starting import StartRequest
 from stepwell.definitions import Plan
 from stepwell.engine.ports import ChildEnd, NoSecrets, Overdraft, SecretBox
 from stepwell.errors import StepError, StepwellError, StoreUnavailable, ValidationFailed

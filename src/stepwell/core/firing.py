@@ -3,7 +3,8 @@
 import msgspec
 
 from stepwell.clock import Clock, iso
-from stepwell.core.runs import Runs, StartRequest
+from stepwell.core.runs import Runs
+from stepwell.core.starting import StartRequest
 from stepwell.errors import BudgetExceeded, InvalidStatus, NotFound, PayloadTooLarge, StepwellError, ValidationFailed
 from stepwell.ids import Ids
 from stepwell.states import WorkflowStatus

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from stepwell.clock import Clock
-from stepwell.core.runs import Runs, StartRequest
+from stepwell.core.runs import Runs
+from stepwell.core.starting import StartRequest
 from stepwell.errors import StepError, StepwellError, ValidationFailed
 from stepwell.ids import Ids
 from stepwell.steps import STEP_TYPES

@@ -13,7 +13,7 @@ from stepwell.core import inbound as requests
 from stepwell.core.inbound import InboundRequest
 from stepwell.core.listening import Address, Listener, Listening
 from stepwell.core.routing import UNVERIFIED, Arrived, Routing, Wishes, place_of
-from stepwell.core.runs import StartedRun
+from stepwell.core.starting import StartedRun
 from stepwell.engine import Engine
 from stepwell.errors import InvalidState, NotFound, Overloaded, Unauthorized
 from stepwell.events import Events

@@ -9,7 +9,8 @@ from stepwell.clock import Clock
 from stepwell.core.firing import Fire, Firings, run_input
 from stepwell.core.listening import Address, Listener
 from stepwell.core.plans import Plans
-from stepwell.core.runs import Runs, StartedRun, StartRequest
+from stepwell.core.runs import Runs
+from stepwell.core.starting import StartedRun, StartRequest
 from stepwell.errors import NotFound
 from stepwell.ids import Ids
 from stepwell.states import WorkflowStatus

@@ -1,7 +1,6 @@
 """Use cases on runs: start, watch, cancel, retry, restart, delete."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Literal
 
@@ -12,6 +11,7 @@ from stepwell.clock import Clock
 from stepwell.core.budgets import Budgets
 from stepwell.core.plans import Plans
 from stepwell.core.previews import Preview, preview
+from stepwell.core.starting import StartedRun, StartRequest, digest_of, new_run
 from stepwell.core.views import RunView, StepView, run_view, step_started_view, step_view
 from stepwell.definitions import Plan
 from stepwell.engine import Engine, carried, restart
@@ -30,47 +30,13 @@ from stepwell.errors import (
 )
 from stepwell.ids import Ids, created_ms
 from stepwell.states import RecordStatus, RunState, WorkflowStatus
-from stepwell.store import Firing, Loaded, NewRun, Run, RunFilter, Started, Store, Workflow
+from stepwell.store import Loaded, NewRun, Run, RunFilter, Started, Store, Workflow
 from stepwell.values import Json
 
 Version = int | Literal["latest"] | None
 
 # Codes of runs that no step need have stopped.
 _ENDED_BETWEEN_STEPS = ("TIMEOUT", "SECRET_MISSING", "INTERRUPTED", "BUDGET_EXCEEDED")
-
-
-class StartRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A wish to start a run. `workflow` and `connection` are ids or slugs, without prefixes."""
-
-    workflow: str
-    input: Json = {}
-    trigger: str = "api"
-    connection: str | None = None
-    idempotency_key: str | None = None
-    trigger_data: Json = None
-    parent: Run | None = None  # the run whose step starts this one
-    awaited: bool = False  # and waits for it
-    id: str | None = None  # of the run, where its input tells it
-    firing: Firing | None = None  # the trigger that starts it
-    arrival: tuple[str, str] | None = None  # see NewRun
-    queued: bool = False  # behind the open runs of its kind
-    end_user: str | None = None
-    key: str | None = None  # id of the key that asks for it; its budget counts too
-    chain: str | None = None
-    mock: bool = False
-    paused_too: bool = False  # a paused workflow starts it as well
-
-
-class StartedRun(msgspec.Struct, frozen=True):
-    """A run that was started, or that the idempotency key already stood for (`replayed`; `mismatch` if the request was
-    another then)."""
-
-    run: str
-    workflow: str
-    version: int
-    state: RunState
-    replayed: bool = False
-    mismatch: bool = False
 
 
 class Restarted(msgspec.Struct, frozen=True):
@@ -121,11 +87,9 @@ class Runs:
             NotFound, InvalidStatus, ValidationFailed, PayloadTooLarge, IdempotencyConflict, BudgetExceeded, Overloaded.
         """
         workflow = await self._workflow(workspace, request.workflow)
-        digest = b""
         if request.idempotency_key is not None:
-            digest = _digest(request)
             known = await self._store.runs.find_started(
-                workspace, workflow.id, request.idempotency_key, digest, self._clock.now_ms()
+                workspace, workflow.id, request.idempotency_key, digest_of(request), self._clock.now_ms()
             )
             if known is not None:
                 return await self._replay(workspace, workflow, known)
@@ -147,32 +111,7 @@ class Runs:
         if (plan.secrets or plan.trigger_secrets) and request.trigger in ("api", "manual"):
             await self._check_secrets(workspace, workflow.id, plan)
         started = await self._engine.start(
-            NewRun(
-                workspace=workspace,
-                id=request.id or self._ids.new(),
-                workflow=workflow.id,
-                version=workflow.version,
-                trigger=request.trigger,
-                input=self._input(plan, request.input),
-                owner=None,
-                trigger_data=None if request.trigger_data is None else values.encode(request.trigger_data),
-                connection=connection,
-                parent=None if request.parent is None else request.parent.id,
-                awaited=request.awaited,
-                depth=0 if request.parent is None else request.parent.depth + 1,
-                max_concurrent=1 if request.queued else plan.settings.max_concurrent_runs,
-                idempotency_key=request.idempotency_key,
-                digest=digest,
-                firing=request.firing,
-                arrival=request.arrival,
-                end_user=request.end_user,
-                chain=request.chain,
-                mock=request.mock,
-                budget=plan.settings.budget,
-                over_budget=plan.settings.over_budget,
-                key=request.key,
-            ),
-            plan,
+            new_run(workflow, request, plan, self._ids, self._input(plan, request.input), connection), plan
         )
         if started.replayed and request.firing is not None:
             return StartedRun(started.run, workflow.id, workflow.version, RunState.PENDING, replayed=True)
@@ -414,11 +353,6 @@ class Runs:
         )
         await self._engine.start(new, plan)
         return Restarted(run.id, new.id, run.workflow, start, created_ms(new.id))
-
-
-def _digest(request: StartRequest) -> bytes:
-    text = values.canonical([request.input, request.connection])
-    return hashlib.blake2b(text, digest_size=16).digest()
 
 
 def _events(loaded: Loaded, after: int) -> list[StreamEvent]:

@@ -8,7 +8,7 @@ from stepwell import values
 from stepwell.auth import mask_encoded
 from stepwell.core.tasks import shown_task
 from stepwell.core.waiting import OpenWait, open_waits, waiting_for
-from stepwell.engine.journal import newborn
+from stepwell.engine.newborn import newborn
 from stepwell.states import RecordStatus, RunState
 from stepwell.store import Loaded, NewRun, Record, Run, Task
 from stepwell.values import Json

@@ -12,7 +12,8 @@ from stepwell.clock import Clock
 from stepwell.definitions import Plan
 from stepwell.engine.attempts import INTERRUPTED
 from stepwell.engine.gear import Gear, Limits, Seats
-from stepwell.engine.journal import Journal, Refused, newborn
+from stepwell.engine.journal import Journal, Refused
+from stepwell.engine.newborn import newborn
 from stepwell.engine.outcomes import Halted
 from stepwell.engine.ports import Environment, NoSecrets
 from stepwell.engine.timers import Timers

@@ -11,7 +11,8 @@ from kit import NoActions, World, effect, transform, wait
 from stepwell import values
 from stepwell.auth import Vault
 from stepwell.core import Plans, Triggers, Workflows
-from stepwell.core.runs import Restarted, Runs, StartRequest
+from stepwell.core.runs import Restarted, Runs
+from stepwell.core.starting import StartRequest
 from stepwell.definitions import Plan
 from stepwell.errors import StepError
 from stepwell.steps.code import CodeStep
