@@ -105,7 +105,9 @@ class Spending:
         if price == FREE:
             return None
         ledger = self._journal.ledger
-        found = await self._gear.environment.overdraft(self._journal.run, ledger.unwritten, price.estimate)
+        found = await self._gear.environment.overdraft(
+            self._journal.run, ledger.unwritten + self._under_way(), price.estimate
+        )
         return None if found is not None and found.action == "ask" and ledger.excused else found
 
 
@@ -131,5 +133,6 @@ def as_json(overdraft: Overdraft) -> dict[str, Json]:
             "budgetCents": cost.number(overdraft.budget),
             "spentCents": cost.number(overdraft.spent),
             "neededCents": cost.number(overdraft.needed),
+            **({"heldCents": cost.number(overdraft.held)} if overdraft.held else {}),
         },
     }
