@@ -302,7 +302,7 @@ def _core(ground: _Ground, outside: _Outside, performing: _Performing, starting:
         workspaces=workspaces,
         tasks=Tasks(store, engine, clock),
         targets=Targets(store, clock, ids),
-        repeats=Repeats(store, clock),
+        repeats=Repeats(store, vault, clock),
         sources=Sources(store, workflows, performing.secrets, variables, clock, ids),
         variables=variables,
         connections=connections,

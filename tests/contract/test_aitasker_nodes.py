@@ -311,3 +311,30 @@ def test_nodes_of_a_parallel_group_are_open_at_the_same_time_and_the_next_is_not
     seen = client.native.until(run, lambda found: len(found["steps"]) >= 3)
     assert len(seen["steps"]) == 3
     assert {step["id"] for step in seen["steps"]} == {f"node_{node['id']}" for node in made["nodes"][:3]}
+
+
+def test_templates_deep_in_an_input_mapping_are_resolved_and_shown(client: AitaskerApi) -> None:
+    mapping = {"customer": {"name": "{{trigger.name}}", "tags": ["vip", {"since": "{{trigger.year}}"}]}}
+    params = {"mapping": {"whole": "{{customer}}", "text": "Dear {{customer.name}}"}}
+    node = shape_node(0, input_mapping=mapping, node_config={"operation": "template", "params": params})
+    id = client.workflow(node)["id"]
+
+    [done] = client.final(id, client.trigger(id, {"name": "Ada", "year": 1843})["id"])["node_runs"]
+
+    customer = {"name": "Ada", "tags": ["vip", {"since": 1843}]}
+    assert done["output_data"] == {"whole": customer, "text": "Dear Ada"}
+    assert done["input_data"]["customer"] == customer
+
+
+def test_a_fault_deep_in_an_input_mapping_is_told_at_its_place(client: AitaskerApi, workflow: str) -> None:
+    node = shape_node(0, input_mapping={"a": {"list": [1, "{{nodes.7.output.x}}"]}})
+
+    assert places(client("POST", f"/workflows/{workflow}/nodes", node)) == [["body", "input_mapping", "a", "list", 1]]
+
+
+def test_an_index_that_is_no_number_of_this_world_is_refused(client: AitaskerApi, workflow: str) -> None:
+    node = shape_node(0, mapping={"v": f"{{{{a[{'9' * 5000}]}}}}"}, input_mapping={"a": ["{{trigger.x}}"]})
+
+    found = places(client("POST", f"/workflows/{workflow}/nodes", node))
+
+    assert found == [["body", "node_config", "params", "mapping", "v"]]

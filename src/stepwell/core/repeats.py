@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
+
+from stepwell.auth import Vault
 from stepwell.clock import Clock
 from stepwell.store import Answered, Store
 
@@ -12,10 +15,12 @@ FORGOTTEN_AT_ONCE = 20  # with each answer that is kept
 
 
 class Repeats:
-    """Answers of calls by their keys, for 24 hours."""
+    """Answers of calls by their keys, for 24 hours. They are kept sealed: an answer may hold a key that is shown
+    once."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, vault: Vault, clock: Clock) -> None:
         self._store = store.sources
+        self._vault = vault
         self._clock = clock
         self._acting: dict[tuple[str, str, str], tuple[asyncio.Lock, int]] = {}
 
@@ -29,10 +34,13 @@ class Repeats:
         async with self._alone((workspace, place, key)):
             now = self._clock.now_ms()
             known = await self._store.repeat(workspace, place, key, now - KEPT_MS)
+            record = sealed_for(place, key)
             if known is not None:
-                return known, True
+                body = self._vault.open(workspace, record, known.body)
+                return msgspec.structs.replace(known, body=body), True
             answered = await act()
-            await self._store.put_repeat(workspace, place, key, now, answered)
+            sealed = self._vault.seal(workspace, record, answered.body)
+            await self._store.put_repeat(workspace, place, key, now, msgspec.structs.replace(answered, body=sealed))
             await self._store.forget_repeats(now - KEPT_MS, FORGOTTEN_AT_ONCE)
             return answered, False
 
@@ -49,3 +57,8 @@ class Repeats:
                 del self._acting[place]
             else:
                 self._acting[place] = (lock, users - 1)
+
+
+def sealed_for(place: str, key: str) -> str:
+    """What an answer is sealed for."""
+    return f"repeat:{place}:{key}"

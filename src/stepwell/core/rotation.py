@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from stepwell.auth import CannotOpen, Vault
-from stepwell.core import outbox, secrets, triggers, variables
+from stepwell.core import outbox, repeats, secrets, triggers, variables
 from stepwell.core.credentials import record_of
 from stepwell.core.endpoint_sender import secret_record
 from stepwell.core.oauth import grant_record
@@ -119,5 +119,6 @@ RECORDS: Mapping[SealKind, Callable[..., str]] = {
     "endpoints": secret_record,
     "endpoints_old": secret_record,
     "variables": variables.sealed_for,
+    "repeats": repeats.sealed_for,
 }
 """What the values of each kind are sealed for, given their names."""

@@ -13,6 +13,10 @@ from stepwell.values import Json
 WEEK_MS = 7 * 24 * 3600 * 1000
 ATTEMPTS = 2
 LONGEST_TITLE = 1000
+NO_BUDGET = (
+    "budget_cents must be a number of cents, from 0 with at most 6 decimals, such as 150; "
+    "not a text or a template: budgets are asked before the step begins"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ class TaskStep:
                     "title": text_field("What workers read first.", minLength=1),
                     "description": {"type": ["string", "null"], "description": "More about it."},
                     "task_type": {"type": ["string", "null"], "description": "By which workers choose."},
-                    "budget_cents": {"description": "What the work is expected to cost, for budgets."},
+                    "budget_cents": {"description": "What it is expected to cost: a number, no template."},
                 },
                 "additionalProperties": True,
             },
@@ -78,8 +82,10 @@ class TaskStep:
         template = source.template()
         wanted = source.config.get("template")
         budget = wanted.get("budget_cents") if isinstance(wanted, dict) else None
-        estimate = cost.parse(budget) or 0
-        return None if template is None else TaskProgram(template, estimate)
+        estimate = cost.parse(budget)
+        if budget is not None and estimate is None:
+            source.fault(("template", "budget_cents"), NO_BUDGET)
+        return None if template is None else TaskProgram(template, estimate or 0)
 
     def price(self, program: TaskProgram) -> Price:
         """See steps.ports.PricedType."""

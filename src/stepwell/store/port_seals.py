@@ -14,6 +14,7 @@ SealKind: TypeAlias = Literal[
     "endpoints",
     "endpoints_old",
     "variables",
+    "repeats",
 ]
 SEAL_KINDS: tuple[SealKind, ...] = get_args(SealKind)
 """Every column that holds sealed values, by its table."""
@@ -21,7 +22,7 @@ SEAL_KINDS: tuple[SealKind, ...] = get_args(SealKind)
 
 class Seal(msgspec.Struct, frozen=True):
     """A sealed value and whose it is. `names` tell the record within the workspace: of a secret workflow and name, of
-    an errand the operation, of an authorization the hash in hex, else an id."""
+    an errand the operation, of an authorization the hash in hex, of an answer place and key, else an id."""
 
     kind: SealKind
     workspace: str

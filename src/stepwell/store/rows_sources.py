@@ -58,7 +58,7 @@ class StoredVariable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answered(msgspec.Struct, frozen=True):
-    """What a call was answered, to be answered again to its repeats."""
+    """What a call was answered, to be answered again to its repeats; in the store the body is sealed."""
 
     status: int
     body: bytes

@@ -6,14 +6,24 @@ import msgspec
 import pytest
 
 from stepwell.auth import Vault, check_vault, load_vault
-from stepwell.core import Rotation, Workflows, rotation
+from stepwell.core import Rotation, Workflows, repeats, rotation
 from stepwell.core.oauth import grant_record
 from stepwell.core.outbox import sealed_for as errand
 from stepwell.core.rotation import RECORDS
 from stepwell.core.tokens import config_record
 from stepwell.events import Events
 from stepwell.ids import TimeOrderedIds
-from stepwell.store import SEAL_KINDS, AuthConfig, Connection, Endpoint, OAuthGrant, Secret, StoredVariable, Trigger
+from stepwell.store import (
+    SEAL_KINDS,
+    Answered,
+    AuthConfig,
+    Connection,
+    Endpoint,
+    OAuthGrant,
+    Secret,
+    StoredVariable,
+    Trigger,
+)
 from stepwell.store.sqlite import SqliteStore
 
 CLEAR = b"a-very-secret-value"
@@ -115,6 +125,8 @@ class Sealed:
         await self.store.sources.put_variable(
             StoredVariable(workspace=self.workspace, id=variable, name="KEY", secret=True, sealed=sealed_value)
         )
+        answered = Answered(200, self.seal(repeats.sealed_for("deploy", "k")))
+        await self.store.sources.put_repeat(self.workspace, "deploy", "k", 1, answered)
 
     async def opened(self) -> dict[str, list[bytes]]:
         """Every sealed value, opened, by its kind."""

@@ -218,7 +218,27 @@ def test_a_fault_of_the_core_is_told_where_the_node_has_it() -> None:
         ({"a": "{{trigger.name | upcase}}"}, "{{a}}", "ADA"),
         ({"a": "plain"}, "{{a}}", "plain"),
         ({"a": {"k": [True]}}, "{{a}}", {"k": [True]}),
-        ({"a": {"k": "{{trigger.x}}"}}, "{{a.k}}", "{{trigger.x}}"),
+        ({"a": {"k": "{{trigger.x}}"}}, "{{a.k}}", 2),
+        ({"a": {"k": "{{trigger.x}}"}}, "k={{ a.k }}", "k=2"),
+        (
+            {"a": {"k": "{{trigger.x}}", "l": [True, {"m": "x={{trigger.x}}"}]}},
+            "{{a}}",
+            {"k": 2, "l": [True, {"m": "x=2"}]},
+        ),
+        ({"a": {"k": "{{trigger.x}}", "l": ["{{trigger.list}}", 1]}}, "{{ a.l }}", [["p", "q"], 1]),
+        ({"a": [["{{trigger.deep}}"]]}, "{{a[0][0].b.c}}", [1, None]),
+        ({"a": ["{{trigger.x}}", "x={{trigger.x}}"]}, "{{a.last}}, {{a[-2]}}, {{a.size}}", "x=2, 2, 2"),
+        ({"a": ["{{trigger.x}}", 1]}, "{{a.0}}", 2),
+        ({"a": ["{{trigger.x}}", 1]}, "{{a[7]}}{{a['0']}}{{a['first']}}", "22"),
+        (
+            {"a": {"k": "x={{trigger.x}}", "b": "{{trigger.name}}"}},
+            "{{a['k'] | upcase}}{{a.b | append: a.k}}",
+            "X=2Adax=2",
+        ),
+        ({"a": {"k": "{{trigger.x}}", "odd key": [1, 2]}}, "{% for i in a['odd key'] %}{{i}},{% endfor %}", "1,2,"),
+        ({"a": {"k": "{{trigger.x}}", "c": {"d": 7}}}, "{{a.c}}", {"d": 7}),
+        ({"a": {"k": "{{trigger.x}}"}}, "{{a.no}}", None),
+        ({"a": {"k": "trigger.x", "l": "{{trigger.x}}"}}, "{{a.k}}", "trigger.x"),
         ({"a": 7}, "{{a}}", 7),
         ({"a": None}, "{{a | default: 'none'}}", "none"),
         ({"upcase": "trigger.name"}, "{{upcase | upcase}}", "ADA"),
@@ -236,6 +256,24 @@ async def test_templates_see_the_trigger_and_the_names_of_the_mapping(
     output, _ = await ran(world, shape(A, mapping={"v": text}, input_mapping=mapping), given=given)
 
     assert output == {A: {"v": value}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["all: {{a}}", "{{a | json}}", "{% for each in a %}{{each}}{% endfor %}", "{{a.k | json}}", "{{a[trigger.x]}}"],
+)
+def test_a_value_that_holds_templates_stands_alone_or_is_named_by_its_members(text: str) -> None:
+    made = compiled(shape(A, mapping={"v": text}, input_mapping={"a": {"k": [{"l": "{{trigger.x}}"}]}}))
+
+    [fault] = made.faults
+    assert fault.path == (0, "node_config", "params", "mapping", "v")
+    assert "holds templates" in fault.message
+
+
+def test_a_fault_deep_in_a_mapping_is_told_at_its_place() -> None:
+    made = compiled(shape(A, input_mapping={"a": {"k": [1, "{{nodes.9.output}}"]}}))
+
+    assert [fault.path for fault in made.faults] == [(0, "input_mapping", "a", "k", 1)]
 
 
 @pytest.mark.parametrize("named", ["nodes.0", f"nodes.{A}", f"nodes.{A.upper()}", f'nodes["{A}"]', "nodes[0]"])
@@ -309,7 +347,11 @@ async def test_a_filter_whose_expression_is_no_condition_fails(world: World) -> 
 
 async def test_what_a_node_was_given_is_its_mapping_and_its_params_as_rendered(world: World) -> None:
     nodes = [
-        shape(A, mapping={"v": "{{a}}"}, input_mapping={"a": "trigger.x", "lit": {"k": 1}, "t": "x{{trigger.x}}"}),
+        shape(
+            A,
+            mapping={"v": "{{a}}"},
+            input_mapping={"a": "trigger.x", "lit": {"k": 1}, "t": "x{{trigger.x}}", "n": {"l": ["{{trigger.l}}", 3]}},
+        ),
         operated("filter", id=B, position=1, source="{{l}}", expression="item > 1", given={"l": "trigger.l"}),
         operated("pick", id=C, position=2, source="{{trigger}}", fields=["x"]),
         operated("code", id=D, position=3, code="return input.a", given={"a": "nodes.2.output.x"}),
@@ -325,7 +367,7 @@ async def test_what_a_node_was_given_is_its_mapping_and_its_params_as_rendered(w
     }
 
     assert shown == {
-        A: ({"a": 2, "lit": {"k": 1}, "t": "x2", "params": {"mapping": {"v": 2}}}, {"v": 2}),
+        A: ({"a": 2, "lit": {"k": 1}, "t": "x2", "n": {"l": [[1, 2], 3]}, "params": {"mapping": {"v": 2}}}, {"v": 2}),
         B: ({"l": [1, 2], "params": {"source": [1, 2], "expression": "item > 1"}}, {"value": [2]}),
         C: ({"params": {"source": {"x": 2, "l": [1, 2]}, "fields": ["x"]}}, {"x": 2}),
         D: ({"a": 2, "params": {"code": "return input.a"}}, {"value": 2}),
@@ -346,6 +388,9 @@ def test_a_node_that_has_not_begun_shows_nothing() -> None:
         ({"unused": "trigger.no"}, "x", "trigger.no in input_mapping.unused"),
         ({"a": "x{{trigger.no}}"}, "{{a}}", "trigger.no in input_mapping.a"),
         ({"a": "trigger.deep"}, "{{a.b.c}}", "a.b.c in node_config.params.mapping.v"),
+        ({"a": {"k": ["{{trigger.no}}"]}}, "{{a.k[0]}}", "a.k.0 in node_config.params.mapping.v"),
+        ({"a": {"k": ["{{trigger.no}}"]}}, "x", "trigger.no in input_mapping.a.k.0"),
+        ({"a": {"k": "{{trigger.deep}}"}}, "{{a.k.b.c}}", "a.k.b.c in node_config.params.mapping.v"),
         ({}, "{{trigger.no | default: 3}}", None),
         ({}, "{% if trigger.no %}x{% endif %}", None),
         ({}, "{{trigger.none}}", None),

@@ -12,7 +12,7 @@ from stepwell.cli.output import json_text, say
 from stepwell.client import Client, ClientError
 
 PATIENCE_S = 20.0
-TOPIC = "spring sale"
+PAYLOAD = {"trigger_payload": {"topic": "spring sale", "customer": "cus_1"}}
 BUDGET_CENTS = 500
 FINAL = ("completed", "failed", "cancelled")
 
@@ -64,8 +64,9 @@ def tell_aitasker(scene: Scene) -> None:
     title("Stepwell demo: nodes, workers, costs")
     say(f"Server      {scene.url}, data in {scene.data}{'' if scene.kept else ' (removed at the end)'}")
     cast = _cast(scene)
-    _show_campaign(cast, scene)
+    path = _show_campaign(cast, scene)
     _show_budget(cast)
+    _show_how_to_go_on(cast, path)
 
 
 def _cast(scene: Scene) -> Cast:
@@ -81,8 +82,10 @@ def _cast(scene: Scene) -> Cast:
     return Cast(made["id"], *callers)
 
 
-def _show_campaign(cast: Cast, scene: Scene) -> None:
+def _show_campaign(cast: Cast, scene: Scene) -> str:
+    """Where the campaign is triggered."""
     title("A workflow of three nodes")
+    say(f"  POST /api/v1{cast.base}/workflows")
     workflow = cast.owner("POST", f"{cast.base}/workflows", _campaign(scene))
     say(f"  {workflow['title']}: {workflow['id']}, at most {workflow['max_budget_cents']} cents a run")
     for node in workflow["nodes"]:
@@ -91,11 +94,14 @@ def _show_campaign(cast: Cast, scene: Scene) -> None:
     _show_refusals(cast, path)
 
     title("Triggered")
-    run = cast.owner("POST", path, {"trigger_payload": {"topic": TOPIC, "customer": "cus_1"}})
+    say(f"  POST /api/v1{path} {json_text(PAYLOAD, indent=0)}")
+    run = cast.owner("POST", path, PAYLOAD)
     say(f"  run {run['id']}: {run['status']}, {run['total_cost_cents']} cents")
     place = f"/workflows/{workflow['id']}/runs/{run['id']}"
     _show_nodes(workflow, run)
-    task = _work(cast, {"text": "Save 20%"}, 120)
+    task = _claim(cast)
+    _show_nodes(workflow, cast.owner("GET", place))
+    _deliver(cast, task, {"text": "Save 20%"}, 120)
     say(f"  the worker may not accept it: 403 {_refused(cast.worker, cast, task, 403)}")
     _show_nodes(workflow, _until(cast, place, lambda run: run["node_runs"][0]["status"] == "review"))
     accepted = cast.reviewer("POST", f"{cast.base}/tasks/{task['id']}/accept")
@@ -108,8 +114,10 @@ def _show_campaign(cast: Cast, scene: Scene) -> None:
     _show_nodes(workflow, run)
     say(f"  result: {json_text(run['node_runs'][-1]['output_data'], indent=0)}")
     costs = cast.owner("GET", f"{cast.base}{place}/costs")
-    by_node = ", ".join(f"{node['cost_exact']} in {node['attempts']} attempt(s)" for node in costs["nodes"])
+    types = [node["node_type"] for node in workflow["nodes"]]
+    by_node = ", ".join(f"{of} {its['cost_exact']}" for of, its in zip(types, costs["nodes"], strict=True))
     say(f"  costs by node: {by_node}; {costs['total_cost_cents']} of {costs['max_budget_cents']} cents")
+    return path
 
 
 def _show_refusals(cast: Cast, path: str) -> None:
@@ -131,7 +139,7 @@ def _show_budget(cast: Cast) -> None:
     fields = {"title": "Radio spot", "auto_accept": True, "max_budget_cents": BUDGET_CENTS, "nodes": nodes}
     workflow = cast.owner("POST", f"{cast.base}/workflows", fields)
     run = cast.owner("POST", f"{cast.base}/workflows/{workflow['id']}/trigger", {})
-    _work(cast, {"file": "spot.mp3"}, 480)
+    _deliver(cast, _claim(cast), {"file": "spot.mp3"}, 480)
     place = f"/workflows/{workflow['id']}/runs/{run['id']}"
     run = _until(cast, place, lambda run: run["status"] in FINAL)
     say(f"  run {run['id']}: {run['status']}, {run['total_cost_cents']} cents")
@@ -141,16 +149,27 @@ def _show_budget(cast: Cast) -> None:
         raise ClientError(f"The budget did not stop the run: it ended {run['status']}")
 
 
-def _work(cast: Cast, output: Any, cents: int) -> Any:
-    """An outside worker takes the next task and delivers; the task."""
+def _claim(cast: Cast) -> Any:
+    """The next task, as an outside worker has taken it."""
     task = cast.worker("POST", f"{cast.base}/tasks/claim", {"worker_id": "ada", "wait_seconds": PATIENCE_S})
     if task is None:
         raise ClientError(f"No task was open within {PATIENCE_S:.0f} s")
     say(f"  worker ada claims {task['title']!r} until {task['lease_expires_at']}")
+    return task
+
+
+def _deliver(cast: Cast, task: Any, output: Any, cents: int) -> None:
+    """The worker is done with a task."""
     delivery = {"claim_token": task["claim_token"], "output_data": output, "cost_cents": cents}
     done = cast.worker("POST", f"{cast.base}/tasks/{task['id']}/complete", delivery)
-    say(f"  and delivers {json_text(output, indent=0)} for {cents} cents: task {done['status']}")
-    return done
+    say(f"  ada delivers {json_text(output, indent=0)} for {cents} cents: task {done['status']}")
+
+
+def _show_how_to_go_on(cast: Cast, path: str) -> None:
+    title("Another run by hand, while the server is up")
+    say(f"  curl -X POST {cast.owner.url}/api/v1{path} \\")
+    say(f"    -H 'Authorization: Bearer {cast.owner.key}' -H 'Content-Type: application/json' \\")
+    say(f"    -d '{json_text(PAYLOAD, indent=0)}'")
 
 
 def _refused(caller: Caller, cast: Cast, task: Any, status: int) -> str:

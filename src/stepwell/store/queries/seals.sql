@@ -79,6 +79,15 @@ ORDER BY workspace, id LIMIT :limit OFFSET :offset;
 -- The same of variables.
 UPDATE variables SET sealed = :new WHERE workspace = :workspace AND id = :a AND sealed = :old;
 
+-- name: of_repeats
+-- The same of answers that are kept for repeats.
+SELECT workspace, place, key, body FROM repeats WHERE substr(body, 1, 9) <> :head
+ORDER BY workspace, place, key LIMIT :limit OFFSET :offset;
+
+-- name: put_repeats
+-- The same of answers that are kept for repeats.
+UPDATE repeats SET body = :new WHERE workspace = :workspace AND place = :a AND key = :b AND body = :old;
+
 -- name: put_probe
 -- The same of the vault's probe.
 UPDATE vault SET probe = :new WHERE id = 1 AND probe = :old;
@@ -93,4 +102,5 @@ UNION ALL SELECT 'oauth_grants', count(*) FROM oauth_grants WHERE substr(sealed,
 UNION ALL SELECT 'triggers', count(*) FROM triggers WHERE substr(sealed, 1, 9) <> :head
 UNION ALL SELECT 'endpoints', count(*) FROM endpoints WHERE substr(sealed, 1, 9) <> :head
 UNION ALL SELECT 'endpoints_old', count(*) FROM endpoints WHERE substr(sealed_old, 1, 9) <> :head
-UNION ALL SELECT 'variables', count(*) FROM variables WHERE substr(sealed, 1, 9) <> :head;
+UNION ALL SELECT 'variables', count(*) FROM variables WHERE substr(sealed, 1, 9) <> :head
+UNION ALL SELECT 'repeats', count(*) FROM repeats WHERE substr(body, 1, 9) <> :head;

@@ -15,7 +15,12 @@ _Pair = tuple[Callable[[Any], str], Callable[[str], Any]]
 _ID: _Pair = (text, key)
 _TEXT: _Pair = (str, str)
 _HASH: _Pair = (bytes.hex, bytes.fromhex)
-_NAMES: dict[str, tuple[_Pair, ...]] = {"secrets": (_ID, _TEXT), "outbox": (_TEXT,), "oauth_grants": (_HASH,)}
+_NAMES: dict[str, tuple[_Pair, ...]] = {
+    "secrets": (_ID, _TEXT),
+    "outbox": (_TEXT,),
+    "oauth_grants": (_HASH,),
+    "repeats": (_TEXT, _TEXT),
+}
 
 
 class SqliteSeals:

@@ -1,5 +1,6 @@
 """Answers and error bodies. Source: AITasker contract 2, 3."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -9,11 +10,14 @@ from stepwell import values
 from stepwell.errors import Fault, Forbidden, InvalidKey, Overloaded, StepwellError, Unauthorized, ValidationFailed
 from stepwell.http.bodies import NOT_JSON, Headers
 from stepwell.http.dialects.aitasker.faults import worded
+from stepwell.http.dialects.aitasker.names import DIALECT
 from stepwell.http.errors import MethodNotAllowed, RateLimited
-from stepwell.http.routes import Answer
+from stepwell.http.routes import Answer, AnyCall
+from stepwell.store import Answered
 from stepwell.values import Json, Path
 
 JSON = "application/json"
+LONGEST_KEY = 255
 STATUSES = {
     "BAD_REQUEST": 400,
     "UNAUTHORIZED": 401,
@@ -50,10 +54,30 @@ def bare(data: Any, status: int = 200, headers: dict[str, str] | None = None) ->
     return Response(_encode(data), status, headers, JSON)
 
 
+async def once(call: AnyCall, place: str, act: Callable[[], Awaitable[Response]]) -> Response:
+    """What a call is answered: under an Idempotency-Key that this place has seen within 24 hours, what it was answered
+    then. A refusal is not kept."""
+
+    async def answered() -> Answered:
+        response = await act()
+        return Answered(response.status_code, bytes(response.body))
+
+    key = idempotency_key(call.headers)
+    found, _ = await call.core.repeats.once(call.workspace, f"{DIALECT}:{place}", key, answered)
+    return Response(found.body, found.status, media_type=JSON)
+
+
 def idempotency_key(headers: Headers) -> str | None:
-    """The key of a call that may be repeated, if it has one."""
+    """The key of a call that may be repeated, if it has one.
+
+    Raises:
+        ValidationFailed: it is empty or too long.
+    """
     given = headers.get(b"idempotency-key")
-    return None if given is None else given.decode("latin-1")[:255]
+    if given is not None and not 0 < len(given) <= LONGEST_KEY:
+        fault = Fault(("Idempotency-Key",), f"Takes 1 to {LONGEST_KEY} characters")
+        raise ValidationFailed("Invalid request", [fault], within="header")
+    return None if given is None else given.decode("latin-1")
 
 
 def refusal(error: StepwellError) -> Response:

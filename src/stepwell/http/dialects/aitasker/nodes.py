@@ -9,7 +9,7 @@ from stepwell.clock import iso
 from stepwell.core import RunView
 from stepwell.errors import Fault, InvalidState, NotFound
 from stepwell.http.dialects.aitasker import drafts
-from stepwell.http.dialects.aitasker.answers import bare
+from stepwell.http.dialects.aitasker.answers import bare, once
 from stepwell.http.dialects.aitasker.located import document, param, workflow, workflow_exists
 from stepwell.http.dialects.aitasker.names import check_path
 from stepwell.http.dialects.aitasker.shown import ShownNode, nodes_of, retries, source_of
@@ -40,7 +40,12 @@ async def list_nodes(call: Call[None, None]) -> Response:
 
 
 async def add_node(call: Call[None, NewNode]) -> Response:
-    """POST /workflows/{id}/nodes."""
+    """POST /workflows/{id}/nodes. The same Idempotency-Key gets the first answer again."""
+    row = await workflow(call)
+    return await once(call, f"nodes:{row.id}", lambda: _added(call))
+
+
+async def _added(call: Call[None, NewNode]) -> Response:
     faults: list[Fault] = []
     fields = node_fields(call.body, faults)
     row = await _own(call, faults)
@@ -216,6 +221,7 @@ ROUTES: Sequence[Route] = (
         summary="Add a node to a workflow",
         answers=(Answer(status=200, data=Node),),
         body=NewNode,
+        headers=("Idempotency-Key",),
         errors=("NOT_FOUND", "INVALID_STATE"),
         path_check=check_path,
         exists=workflow_exists,

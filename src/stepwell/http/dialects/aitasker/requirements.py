@@ -7,6 +7,7 @@ from stepwell.http.dialects.aitasker.templates import Place, core_path
 from stepwell.values import Json, Path
 
 _TEXTS = ("task_template", "node_config", "input_mapping")
+_PARAMS = ("node_config", "params")
 _MOST = 1000
 
 
@@ -26,14 +27,14 @@ def required(node: Mapping[str, Json], place: Place) -> list[dict[str, Json]]:
 
 def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
     if isinstance(value, str):
-        in_mapping = path[0] == "input_mapping" and "{" not in value and value.startswith(("trigger.", "nodes."))
-        if in_mapping and len(path) == 2:
+        of_mapping = path[0] == "input_mapping" and len(path) == 2
+        if of_mapping and "{" not in value and value.startswith(("trigger.", "nodes.")):
             yield path, f"{{{{{value}}}}}"
-        elif "{{" in value and not (path[0] == "input_mapping" and len(path) > 2):
+        elif "{{" in value:
             yield path, value
-    elif isinstance(value, dict | list) and (path[0] != "input_mapping" or len(path) == 1):
+    elif isinstance(value, dict | list):
         for key, child in value.items() if isinstance(value, dict) else enumerate(value):
-            if path[-1] != "params" or key not in ("code", "expression"):
+            if path != _PARAMS or key not in ("code", "expression"):
                 yield from _texts(child, (*path, key))
 
 

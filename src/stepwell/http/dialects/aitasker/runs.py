@@ -8,12 +8,13 @@ from starlette.responses import Response
 
 from stepwell import values
 from stepwell.core import RunView, StartRequest, start_view
-from stepwell.errors import InvalidState, InvalidStatus, NotFound, PayloadTooLarge
+from stepwell.errors import Fault, InvalidState, InvalidStatus, NotFound, PayloadTooLarge, ValidationFailed
 from stepwell.http.dialects.aitasker.answers import BadRequest, bare, idempotency_key
 from stepwell.http.dialects.aitasker.located import param, workflow, workflow_exists
 from stepwell.http.dialects.aitasker.names import STATUS, check_path
 from stepwell.http.dialects.aitasker.run_object import costs, run_object, status_of
 from stepwell.http.dialects.aitasker.shown import ShownNode, nodes_of, source_of
+from stepwell.http.dialects.aitasker.twins import IN_WORKSPACE, twins
 from stepwell.http.dialects.aitasker.wire_runs import RunCosts, RunsQuery, Trigger, WorkflowRun
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.states import OPEN, WorkflowStatus
@@ -23,6 +24,7 @@ from stepwell.values import Json
 
 PAYLOAD_BYTES = 256 * 1024
 TOTAL = "X-Total-Count"
+UNFIT = "Input validation failed"  # what the core says of an input that does not fit the workflow's schema
 _AT_ONCE = 200
 
 
@@ -42,9 +44,19 @@ async def trigger(call: Call[None, Trigger]) -> Response:
     except InvalidStatus:
         await _check_starts(call, row, nodes)
         raise
-    if started.replayed:
+    except ValidationFailed as error:
+        raise _of_payload(error, payload) from None
+    if started.replayed or document.get("inputSchema") is not None:  # which may have filled in what was not sent
         return bare(await _first_answer(call, row, started.run))
     return bare(run_object(newborn(call, row, started.run, payload), nodes, document))
+
+
+def _of_payload(error: ValidationFailed, payload: Json) -> ValidationFailed:
+    """The faults of a payload by the workflow's input schema, told at their places in the body."""
+    if error.message != UNFIT:
+        return error
+    faults = [Fault(("trigger_payload", *fault.path), fault.message) for fault in error.faults]
+    return ValidationFailed(error.message, faults, within="body", given={"trigger_payload": payload})
 
 
 async def _check_starts(call: AnyCall, row: Row, nodes: list[ShownNode]) -> None:
@@ -179,55 +191,13 @@ async def _nodes(call: AnyCall, row: Row, version: int) -> tuple[list[ShownNode]
 
 
 _RUN = (Answer(status=200, data=WorkflowRun),)
-_IN_WORKSPACE = "/workspaces/{workspace_id}"
-
-
-def _both(prefix: str, of_workspace: str) -> tuple[Route, ...]:
-    """The routes below a prefix; both forms do the same."""
-    runs = f"{prefix}/workflows/{{id}}/runs"
-    return (
-        Route(
-            method="GET",
-            path=runs,
-            handler=list_runs,
-            scope="runs:read",
-            rate=Rate.READ,
-            summary=f"List the runs of a workflow{of_workspace}, newest first",
-            answers=(Answer(status=200, data=WorkflowRun, listed=True),),
-            query=RunsQuery,
-            errors=("NOT_FOUND", "VALIDATION_ERROR"),
-            path_check=check_path,
-            exists=workflow_exists,
-        ),
-        Route(
-            method="GET",
-            path=f"{runs}/{{run_id}}",
-            handler=get_run,
-            scope="runs:read",
-            rate=Rate.READ,
-            summary=f"Read a run{of_workspace} with what became of its nodes",
-            answers=_RUN,
-            errors=("NOT_FOUND", "VALIDATION_ERROR"),
-            path_check=check_path,
-        ),
-        Route(
-            method="POST",
-            path=f"{runs}/{{run_id}}/cancel",
-            handler=cancel_run,
-            scope="workflows:execute",
-            rate=Rate.WRITE,
-            summary=f"Cancel an open run{of_workspace}",
-            answers=_RUN,
-            errors=("NOT_FOUND", "INVALID_STATE", "VALIDATION_ERROR"),
-            path_check=check_path,
-        ),
-    )
+_RUNS = "/workflows/{id}/runs"
 
 
 ROUTES: Sequence[Route] = (
     Route(
         method="POST",
-        path=f"{_IN_WORKSPACE}/workflows/{{id}}/trigger",
+        path=IN_WORKSPACE + "/workflows/{id}/trigger",
         handler=trigger,
         scope="workflows:execute",
         rate=Rate.EXECUTE,
@@ -240,11 +210,46 @@ ROUTES: Sequence[Route] = (
         exists=workflow_exists,
         sheds=True,
     ),
-    *_both(_IN_WORKSPACE, " of the workspace"),
-    *_both("", ""),
+    *twins(
+        Route(
+            method="GET",
+            path=_RUNS,
+            handler=list_runs,
+            scope="runs:read",
+            rate=Rate.READ,
+            summary="List the runs of a workflow, newest first",
+            answers=(Answer(status=200, data=WorkflowRun, listed=True),),
+            query=RunsQuery,
+            errors=("NOT_FOUND", "VALIDATION_ERROR"),
+            path_check=check_path,
+            exists=workflow_exists,
+        ),
+        Route(
+            method="GET",
+            path=_RUNS + "/{run_id}",
+            handler=get_run,
+            scope="runs:read",
+            rate=Rate.READ,
+            summary="Read a run with what became of its nodes",
+            answers=_RUN,
+            errors=("NOT_FOUND", "VALIDATION_ERROR"),
+            path_check=check_path,
+        ),
+        Route(
+            method="POST",
+            path=_RUNS + "/{run_id}/cancel",
+            handler=cancel_run,
+            scope="workflows:execute",
+            rate=Rate.WRITE,
+            summary="Cancel an open run",
+            answers=_RUN,
+            errors=("NOT_FOUND", "INVALID_STATE", "VALIDATION_ERROR"),
+            path_check=check_path,
+        ),
+    ),
     Route(
         method="GET",
-        path=f"{_IN_WORKSPACE}/workflows/{{id}}/runs/{{run_id}}/costs",
+        path=IN_WORKSPACE + _RUNS + "/{run_id}/costs",
         handler=run_costs,
         scope="runs:read",
         rate=Rate.READ,

@@ -134,10 +134,18 @@ def _mapped(node: ShownNode, view: RunView) -> dict[str, Json]:
     found: dict[str, Json] = {}
     for name, value in node.given.items():
         try:
-            found[name] = compile_template(value).render(scope)
+            found[name] = _rendered(value, scope)
         except (CompileFailed, StepError):
             found[name] = None
     return found
+
+
+def _rendered(value: Json, scope: Mapping[str, Json]) -> Json:
+    if isinstance(value, dict):
+        return {name: _rendered(child, scope) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_rendered(child, scope) for child in value]
+    return compile_template(value).render(scope) if isinstance(value, str) else value
 
 
 def _of_step(workflow: str, id: str, type: str, position: int, step: Mapping[str, Json]) -> ShownNode:

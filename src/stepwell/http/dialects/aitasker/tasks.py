@@ -9,7 +9,7 @@ from starlette.responses import Response
 from stepwell import cost, values
 from stepwell.clock import iso
 from stepwell.core import Claimed
-from stepwell.http.dialects.aitasker.answers import bare
+from stepwell.http.dialects.aitasker.answers import bare, once
 from stepwell.http.dialects.aitasker.located import param, workspace
 from stepwell.http.dialects.aitasker.names import agent_id, check_path, node_id
 from stepwell.http.dialects.aitasker.wire_tasks import (
@@ -58,6 +58,7 @@ async def claim_task(call: Call[None, ClaimBody]) -> Response:
 
 async def hold_task(call: Call[None, HeartbeatBody]) -> Response:
     """POST /workspaces/{workspace_id}/tasks/{task_id}/heartbeat."""
+    await workspace(call)
     until = await call.core.tasks.heartbeat(
         call.workspace, param(call, "task_id"), call.body.claim_token, call.body.lease_seconds
     )
@@ -65,7 +66,12 @@ async def hold_task(call: Call[None, HeartbeatBody]) -> Response:
 
 
 async def complete_task(call: Call[None, CompleteBody]) -> Response:
-    """POST /workspaces/{workspace_id}/tasks/{task_id}/complete."""
+    """POST /workspaces/{workspace_id}/tasks/{task_id}/complete. An Idempotency-Key gets its first answer again."""
+    await workspace(call)
+    return await once(call, f"complete:{param(call, 'task_id')}", lambda: _completed(call))
+
+
+async def _completed(call: Call[None, CompleteBody]) -> Response:
     body = call.body
     row = await call.core.tasks.complete(
         call.workspace,
@@ -80,6 +86,7 @@ async def complete_task(call: Call[None, CompleteBody]) -> Response:
 
 async def fail_task(call: Call[None, FailBody]) -> Response:
     """POST /workspaces/{workspace_id}/tasks/{task_id}/fail."""
+    await workspace(call)
     body = call.body
     row = await call.core.tasks.fail(
         call.workspace,
@@ -153,7 +160,9 @@ _TASKS = "/workspaces/{workspace_id}/tasks"
 _TASK = (Answer(status=200, data=Task),)
 
 
-def _of_worker(name: str, handler: object, body: type, answers: tuple[Answer, ...], summary: str) -> Route:
+def _of_worker(
+    name: str, handler: object, body: type, answers: tuple[Answer, ...], summary: str, headers: tuple[str, ...] = ()
+) -> Route:
     """A command of the worker that holds a task."""
     return Route(
         method="POST",
@@ -164,6 +173,7 @@ def _of_worker(name: str, handler: object, body: type, answers: tuple[Answer, ..
         summary=summary,
         answers=answers,
         body=body,
+        headers=headers,
         errors=("NOT_FOUND", "INVALID_STATE"),
         path_check=check_path,
         exists=task_exists,
@@ -209,7 +219,14 @@ ROUTES: Sequence[Route] = (
         path_check=check_path,
     ),
     _of_worker("heartbeat", hold_task, HeartbeatBody, (Answer(status=200, data=Held),), "Hold a claimed task longer"),
-    _of_worker("complete", complete_task, CompleteBody, _TASK, "Deliver; it is on disk when this is answered"),
+    _of_worker(
+        "complete",
+        complete_task,
+        CompleteBody,
+        _TASK,
+        "Deliver; it is on disk when this is answered",
+        ("Idempotency-Key",),
+    ),
     _of_worker("fail", fail_task, FailBody, _TASK, "Give a task up: it is open again, or its node fails"),
     Route(
         method="POST",

@@ -9,11 +9,12 @@ from starlette.responses import Response
 from stepwell.clock import iso
 from stepwell.errors import Fault, InvalidState
 from stepwell.http.dialects.aitasker import drafts
-from stepwell.http.dialects.aitasker.answers import JSON, bare, idempotency_key
+from stepwell.http.dialects.aitasker.answers import bare, once
 from stepwell.http.dialects.aitasker.located import DELETED, document, is_kept, workflow, workflow_exists, workspace
 from stepwell.http.dialects.aitasker.names import check_path, owner_id, uuid_of
 from stepwell.http.dialects.aitasker.nodes import shown_nodes
 from stepwell.http.dialects.aitasker.shown import source_of
+from stepwell.http.dialects.aitasker.twins import twins
 from stepwell.http.dialects.aitasker.wire_workflows import (
     ListedNode,
     NewWorkflow,
@@ -29,8 +30,8 @@ from stepwell.http.dialects.aitasker.wire_workflows import (
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.ids import TimeOrderedIds, created_ms
 from stepwell.states import WORKFLOW_TRANSITIONS, WorkflowStatus
-from stepwell.store import Answered, WorkflowListing
 from stepwell.store import Workflow as Row
+from stepwell.store import WorkflowListing
 from stepwell.values import Json, Path
 
 TOTAL = "X-Total-Count"
@@ -56,13 +57,10 @@ async def list_workflows(call: Call[WorkflowsQuery, None]) -> Response:
 async def create_workflow(call: Call[None, NewWorkflow]) -> Response:
     """POST /workflows, and below the workspace. The same Idempotency-Key gets the first answer again."""
     await workspace(call)
-    answered, _ = await call.core.repeats.once(
-        call.workspace, "aitasker:workflows", idempotency_key(call.headers), lambda: _created(call)
-    )
-    return Response(answered.body, answered.status, media_type=JSON)
+    return await once(call, "workflows", lambda: _created(call))
 
 
-async def _created(call: Call[None, NewWorkflow]) -> Answered:
+async def _created(call: Call[None, NewWorkflow]) -> Response:
     fields = sent(call.body)
     nodes = _listed(call, call.body.nodes)
     _check(fields, call.body)
@@ -76,8 +74,7 @@ async def _created(call: Call[None, NewWorkflow]) -> Answered:
     if wanted is WorkflowStatus.PAUSED:
         await call.core.workflows.activate(call.workspace, id)
     await _move(call, await call.core.workflows.row(call.workspace, id), wanted)
-    answer = bare(await shown(call, id))
-    return Answered(answer.status_code, bytes(answer.body))
+    return bare(await shown(call, id))
 
 
 async def get_workflow(call: Call[None, None]) -> Response:
@@ -243,72 +240,67 @@ async def _move(call: AnyCall, row: Row, target: WorkflowStatus) -> None:
 _SHOWN = (Answer(status=200, data=Workflow),)
 
 
-def _both(prefix: str, of_workspace: str) -> tuple[Route, ...]:
-    """The routes below a prefix; both forms do the same."""
-    return (
-        Route(
-            method="GET",
-            path=f"{prefix}/workflows",
-            handler=list_workflows,
-            scope="workflows:read",
-            rate=Rate.READ,
-            summary=f"List workflows{of_workspace}, newest first; archived ones if asked for",
-            answers=(Answer(status=200, data=Workflow, listed=True),),
-            query=WorkflowsQuery,
-            errors=("NOT_FOUND", "VALIDATION_ERROR"),
-            path_check=check_path,
-            exists=workspace,
-        ),
-        Route(
-            method="POST",
-            path=f"{prefix}/workflows",
-            handler=create_workflow,
-            scope="workflows:write",
-            rate=Rate.WRITE,
-            summary=f"Make a workflow{of_workspace} with its nodes",
-            answers=_SHOWN,
-            body=NewWorkflow,
-            headers=("Idempotency-Key",),
-            errors=("NOT_FOUND",),
-            path_check=check_path,
-            exists=workspace,
-        ),
-        Route(
-            method="GET",
-            path=f"{prefix}/workflows/{{id}}",
-            handler=get_workflow,
-            scope="workflows:read",
-            rate=Rate.READ,
-            summary=f"Read a workflow{of_workspace} with its nodes",
-            answers=_SHOWN,
-            errors=("NOT_FOUND", "VALIDATION_ERROR"),
-            path_check=check_path,
-        ),
-        Route(
-            method="PUT",
-            path=f"{prefix}/workflows/{{id}}",
-            handler=update_workflow,
-            scope="workflows:write",
-            rate=Rate.WRITE,
-            summary=f"Change a workflow{of_workspace}; what is not sent stays",
-            answers=_SHOWN,
-            body=WorkflowChanges,
-            errors=("NOT_FOUND", "INVALID_STATE"),
-            path_check=check_path,
-            exists=workflow_exists,
-        ),
-        Route(
-            method="DELETE",
-            path=f"{prefix}/workflows/{{id}}",
-            handler=delete_workflow,
-            scope="workflows:write",
-            rate=Rate.WRITE,
-            summary=f"Remove a workflow{of_workspace} whose runs have all ended",
-            answers=(Answer(status=204, data=None),),
-            errors=("NOT_FOUND", "INVALID_STATE", "VALIDATION_ERROR"),
-            path_check=check_path,
-        ),
-    )
-
-
-ROUTES: Sequence[Route] = (*_both("/workspaces/{workspace_id}", " of the workspace"), *_both("", ""))
+ROUTES: Sequence[Route] = twins(
+    Route(
+        method="GET",
+        path="/workflows",
+        handler=list_workflows,
+        scope="workflows:read",
+        rate=Rate.READ,
+        summary="List workflows, newest first; archived ones if asked for",
+        answers=(Answer(status=200, data=Workflow, listed=True),),
+        query=WorkflowsQuery,
+        errors=("NOT_FOUND", "VALIDATION_ERROR"),
+        path_check=check_path,
+        exists=workspace,
+    ),
+    Route(
+        method="POST",
+        path="/workflows",
+        handler=create_workflow,
+        scope="workflows:write",
+        rate=Rate.WRITE,
+        summary="Make a workflow with its nodes",
+        answers=_SHOWN,
+        body=NewWorkflow,
+        headers=("Idempotency-Key",),
+        errors=("NOT_FOUND",),
+        path_check=check_path,
+        exists=workspace,
+    ),
+    Route(
+        method="GET",
+        path="/workflows/{id}",
+        handler=get_workflow,
+        scope="workflows:read",
+        rate=Rate.READ,
+        summary="Read a workflow with its nodes",
+        answers=_SHOWN,
+        errors=("NOT_FOUND", "VALIDATION_ERROR"),
+        path_check=check_path,
+    ),
+    Route(
+        method="PUT",
+        path="/workflows/{id}",
+        handler=update_workflow,
+        scope="workflows:write",
+        rate=Rate.WRITE,
+        summary="Change a workflow; what is not sent stays",
+        answers=_SHOWN,
+        body=WorkflowChanges,
+        errors=("NOT_FOUND", "INVALID_STATE"),
+        path_check=check_path,
+        exists=workflow_exists,
+    ),
+    Route(
+        method="DELETE",
+        path="/workflows/{id}",
+        handler=delete_workflow,
+        scope="workflows:write",
+        rate=Rate.WRITE,
+        summary="Remove a workflow whose runs have all ended",
+        answers=(Answer(status=204, data=None),),
+        errors=("NOT_FOUND", "INVALID_STATE", "VALIDATION_ERROR"),
+        path_check=check_path,
+    ),
+)

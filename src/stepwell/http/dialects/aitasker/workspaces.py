@@ -9,7 +9,7 @@ from stepwell import cost, values
 from stepwell.auth import ADMIN
 from stepwell.clock import iso
 from stepwell.errors import NotFound
-from stepwell.http.dialects.aitasker.answers import bare
+from stepwell.http.dialects.aitasker.answers import bare, once
 from stepwell.http.dialects.aitasker.located import param, workspace
 from stepwell.http.dialects.aitasker.names import DIALECT, agent_id, check_path, owner_id
 from stepwell.http.dialects.aitasker.wire_tasks import (
@@ -43,7 +43,12 @@ async def list_workspaces(call: Call[PageQuery, None]) -> Response:
 
 
 async def create_workspace(call: Call[None, NewWorkspace]) -> Response:
-    """POST /workspaces: with a key for it."""
+    """POST /workspaces: with a key for it. The same Idempotency-Key gets the first answer again, the key included."""
+    await may_create(call)
+    return await once(call, "workspaces", lambda: _created(call))
+
+
+async def _created(call: Call[None, NewWorkspace]) -> Response:
     body = call.body
     row = await call.core.workspaces.create(call.workspace, body.name, body.settings)
     key = await call.core.keys.create(row.id, f"{body.name} (admin)"[:100], [ADMIN], dialect=DIALECT)
@@ -149,6 +154,7 @@ ROUTES: Sequence[Route] = (
         summary="Make a workspace, with an admin key for it; for keys of the first workspace",
         answers=(Answer(status=200, data=Workspace),),
         body=NewWorkspace,
+        headers=("Idempotency-Key",),
         exists=may_create,
     ),
     Route(
