@@ -93,6 +93,10 @@ class InvalidKey(Unauthorized):
     """A key was sent, and it is unknown, expired or revoked."""
 
 
+class KeyExpired(InvalidKey):
+    """A key was sent whose time is over."""
+
+
 class Forbidden(StepwellError):
     """The key may not do this."""
 

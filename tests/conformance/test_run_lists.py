@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conformance.runs import NOW, Story, a_record
 from stepwell.clock import FakeClock
 from stepwell.ids import created_ms, lowest_at
-from stepwell.states import FINAL, RunState
+from stepwell.states import FINAL, RunState, WaitsOn
 from stepwell.store import RunFilter
 from stepwell.store.sql import load as load_sql
 from stepwell.store.sqlite import FILE_NAME, connect
@@ -30,6 +30,7 @@ class Stored:
     workflow: str
     state: RunState
     trigger: str
+    waits_on: WaitsOn | None
 
 
 async def fill(story: Story, clock: FakeClock, seed: int) -> list[Stored]:
@@ -41,9 +42,12 @@ async def fill(story: Story, clock: FakeClock, seed: int) -> list[Stored]:
         clock.advance(rng.choice((0, 0.001, 0.5)))
         workflow, trigger, state = rng.choice(workflows), rng.choice(TRIGGERS), rng.choice(list(RunState))
         run = await story.born(workflow=workflow, trigger=trigger)
-        if state is not RunState.PENDING:
+        waits_on = rng.choice((None, *WaitsOn)) if state is RunState.RUNNING else None
+        if waits_on is not None:
+            await story.write(run, state=state, suspend_at=0, waits_on=waits_on)
+        elif state is not RunState.PENDING:
             await story.write(run, state=state, ended_at=NOW if state in FINAL else None)
-        stored.append(Stored(run, workflow, state, trigger))
+        stored.append(Stored(run, workflow, state, trigger, waits_on))
     return stored[::-1]
 
 
@@ -54,10 +58,15 @@ def passes(run: Stored, wanted: RunFilter) -> bool:
         wanted.workflow in (None, run.workflow)
         and (not wanted.states or run.state in wanted.states)
         and (not wanted.triggers or run.trigger in wanted.triggers)
+        and (wanted.waiting is None or run.state is not RunState.RUNNING or wanted.waiting is waits(run))
         and (wanted.created_after is None or created >= wanted.created_after)
         and (wanted.created_before is None or created < wanted.created_before)
         and (wanted.before is None or run.id < wanted.before)
     )
+
+
+def waits(run: Stored) -> bool:
+    return run.waits_on not in (None, WaitsOn.RETRY)
 
 
 async def test_every_filter_lists_what_a_slow_search_finds(story: Story, theirs: Story, clock: FakeClock) -> None:
@@ -71,6 +80,7 @@ async def test_every_filter_lists_what_a_slow_search_finds(story: Story, theirs:
         workflow=st.none() | st.sampled_from([*{run.workflow for run in stored}, story.workflow]),
         states=st.lists(st.sampled_from(RunState), unique=True, max_size=3).map(tuple),
         triggers=st.lists(st.sampled_from(TRIGGERS), unique=True, max_size=2).map(tuple),
+        waiting=st.none() | st.booleans(),
         created_after=times,
         created_before=times,
         before=st.none() | st.sampled_from(ids),

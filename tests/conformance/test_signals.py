@@ -6,7 +6,7 @@ from conformance.reaching import an_event
 from conformance.runs import NOW, Story, a_record
 from stepwell.errors import InvalidState
 from stepwell.states import RecordStatus, RunState, WaitsOn
-from stepwell.store import Reached
+from stepwell.store import EventWait, Reached
 
 PENDING, RUNNING, SUSPENDED, PAUSED = RunState.PENDING, RunState.RUNNING, RunState.SUSPENDED, RunState.PAUSED
 WAITING = a_record("ask", RecordStatus.WAITING)
@@ -105,6 +105,50 @@ async def test_a_run_that_ends_leaves_no_event_even_if_nothing_was_written_of_it
     await story.finish(run, first=first)
 
     assert (await story.load(run)).events == ()
+
+
+async def test_an_event_is_told_to_be_delivered_as_far_as_waits_of_its_type_are_open(story: Story) -> None:
+    run = await story.born()
+    await story.write(run, waits=(EventWait("a", "paid"), EventWait("b", "paid"), EventWait("c", "sent")))
+
+    reached = [await story.store.signals.send(story.workspace, run, an_event(story)) for _ in range(3)]
+
+    assert [each is not None and each.delivered for each in reached] == [True, True, False]
+
+
+async def test_an_event_for_a_paused_run_is_not_told_to_be_delivered(story: Story) -> None:
+    run = await story.born()
+    await story.write(run, waits=(EventWait("a", "paid"),))
+    await story.store.signals.pause(story.workspace, run)
+
+    reached = await story.store.signals.send(story.workspace, run, an_event(story))
+
+    assert reached is not None
+    assert not reached.delivered
+
+
+async def test_an_event_that_is_sent_once_does_not_come_again_when_it_was_taken(story: Story) -> None:
+    run, event = await story.born(), an_event(story)
+    await story.write(run, waits=(EventWait("a", "paid"),))
+    await story.store.signals.send(story.workspace, run, event, once=True)
+    await story.write(run, closed=("a",), taken=(event.id,))
+
+    again = await story.store.signals.send(story.workspace, run, event, once=True)
+
+    assert again == Reached(story.workspace, run, None, delivered=True)
+    assert (await story.load(run)).events == ()
+
+
+async def test_an_event_that_is_sent_once_is_told_of_after_the_end_until_its_run_is_deleted(story: Story) -> None:
+    run, event = await story.born(), an_event(story)
+    await story.store.signals.send(story.workspace, run, event, once=True)
+    await story.finish(run)
+
+    ended = await story.store.signals.send(story.workspace, run, event, once=True)
+    await story.store.runs.delete(story.workspace, run)
+    deleted = await story.store.signals.send(story.workspace, run, event, once=True)
+
+    assert (ended, deleted) == (Reached(story.workspace, run, None, delivered=False), None)
 
 
 # Pause and resume

@@ -6,7 +6,7 @@ import pytest
 
 from awaitstep_client import AwaitstepApi, awaitstep, simple
 from awaitstep_graphs import graph, node
-from live import PATIENCE_S, Api
+from live import PATIENCE_S, Api, transform
 from stepwell.values import Json, decode
 
 
@@ -267,3 +267,13 @@ def test_a_takedown_from_an_unknown_connection_is_refused(client: AwaitstepApi) 
     answer = client.answer("POST", f"/api/workflows/{workflow}/takedown", {"connectionId": "conn_404"}, 404)
 
     assert answer == {"error": "Connection not found"}
+
+
+def test_a_workflow_that_was_written_elsewhere_is_taken_down_too(client: AwaitstepApi) -> None:
+    workflow = client.native.workflow(transform())
+    started(client, workflow, {})
+
+    body = {"connectionId": "conn_stepwell"}
+    assert client.answer("POST", f"/api/workflows/{workflow}/takedown", body) == {"success": True}
+
+    assert started(client, workflow, {}, 400) == {"error": "No version deployed"}

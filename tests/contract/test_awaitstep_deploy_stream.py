@@ -1,12 +1,13 @@
 """Deploys that are followed as a stream. Source: AwaitStep contract 3, 4.2, 7."""
 
+import time
 from typing import Any
 
 import pytest
 
 from awaitstep_client import AwaitstepApi, awaitstep, simple
 from awaitstep_graphs import graph, node
-from live import Api
+from live import PATIENCE_S, Api
 from stepwell.http.dialects.awaitstep.deploying import STAGES
 from stepwell.values import Json, decode
 
@@ -75,14 +76,14 @@ def test_a_missing_variable_fails_a_deploy_where_bindings_are_looked_for(client:
     assert deployments(client, workflow) == [("failed", error)]
 
 
-def test_what_the_core_refuses_fails_a_deploy_while_it_is_put_there(client: AwaitstepApi) -> None:
+def test_what_the_core_refuses_fails_a_deploy_before_it_is_put_there(client: AwaitstepApi) -> None:
     workflow = client.create()
     client.answer("POST", "/api/env-vars", {"name": "TOKEN", "value": "s3cret-word", "isSecret": True}, 201)
     client.save(workflow, graph(node("wait", "wait_for_event", eventType="{{env.TOKEN}}"), edges=""))
 
     events = followed(client, workflow)
 
-    assert stages(events) == [*STAGES[:7], "FAILED"]
+    assert stages(events) == [*STAGES[:6], "FAILED"]
     assert events[-1][1]["error"].startswith("Compile error: wait: ")
     assert client.error("POST", f"/api/workflows/{workflow}/trigger", BODY) == "No version deployed"
 
@@ -145,3 +146,17 @@ def test_a_deploy_that_failed_is_tried_again_under_its_key(client: AwaitstepApi)
     client.answer("POST", "/api/env-vars", {"name": "LATER", "value": "now"}, 201)
 
     assert stages(followed(client, workflow, headers=key)) == list(STAGES)
+
+
+def test_a_deploy_goes_on_though_its_reader_leaves(client: AwaitstepApi) -> None:
+    workflow = client.create()
+    client.save(workflow, simple())
+    with client("POST", f"/api/workflows/{workflow}/deploy-stream", BODY, stream=True) as response:
+        next(response.iter_lines())
+
+    deadline = time.monotonic() + PATIENCE_S
+    while not deployments(client, workflow):
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+    assert deployments(client, workflow) == [("success", None)]

@@ -3,6 +3,7 @@ AwaitStep contract 4.2, 4.3, 7, 13.14."""
 
 import pytest
 
+from answering import Answering
 from awaitstep_client import AwaitstepApi, awaitstep, simple
 from awaitstep_graphs import graph, node, step
 from awaitstep_runs import final, trigger
@@ -58,7 +59,7 @@ def test_code_that_takes_the_whole_environment_reads_every_variable_and_no_secre
     variable(client, "TOKEN", "s3cret-word", secret=True)
     workflow = client.deployed(simple("return Object.keys(env).sort()"))
 
-    assert copied(client, workflow)[0] == {"ONE": "1", "TWO": "2"}
+    assert copied(client, workflow) == ({"ONE": "1", "TWO": "2"}, [])
     assert final(client, trigger(client, workflow))["output"] == ["ONE", "TWO"]
 
 
@@ -98,6 +99,52 @@ def test_a_workflow_may_point_at_a_secret_of_the_workspace(client: AwaitstepApi)
     client.deploy(workflow)
 
     assert copied(client, workflow) == (None, ["TOKEN"])
+
+
+def test_a_changed_secret_of_a_workflow_takes_effect_at_the_next_deploy(
+    client: AwaitstepApi, upstream: Answering
+) -> None:
+    workflow = client.create()
+    path = f"/api/workflows/{workflow}"
+    call = node("call", "http_request", url=upstream.url, method="GET", headers={"X-Token": "{{env.TOKEN}}"})
+    client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "first-word", "isSecret": True}]})
+    client.save(workflow, graph(call, edges=""))
+    client.deploy(workflow)
+    client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "second-word", "isSecret": True}]})
+
+    final(client, trigger(client, workflow))
+    client.deploy(workflow)
+    final(client, trigger(client, workflow))
+
+    assert [seen.headers["x-token"] for seen in upstream.seen] == ["first-word", "second-word"]
+
+
+def test_a_deploy_that_fails_leaves_the_secrets_of_what_runs(client: AwaitstepApi, upstream: Answering) -> None:
+    workflow = client.create()
+    path = f"/api/workflows/{workflow}"
+    call = node("call", "http_request", url=upstream.url, method="GET", headers={"X-Token": "{{env.TOKEN}}"})
+    client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "first-word", "isSecret": True}]})
+    client.save(workflow, graph(call, edges=""))
+    client.deploy(workflow)
+    client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "second-word", "isSecret": True}]})
+    client.save(workflow, graph(node("wait", "wait_for_event", eventType="{{env.TOKEN}}"), edges=""))
+
+    client.deploy(workflow, 422)
+
+    final(client, trigger(client, workflow))
+    assert [seen.headers["x-token"] for seen in upstream.seen] == ["first-word"]
+
+
+def test_a_secret_that_a_workflow_lost_is_missing_at_the_next_deploy(client: AwaitstepApi) -> None:
+    workflow = client.create()
+    path = f"/api/workflows/{workflow}"
+    client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "first-word", "isSecret": True}]})
+    client.save(workflow, calls("{{env.TOKEN}}"))
+    client.deploy(workflow)
+
+    client.answer("PATCH", path, {"envVars": []})
+
+    assert client.deploy(workflow, 400) == {"error": "Missing or unresolved environment variables: TOKEN"}
 
 
 # -- secrets that are too short to be masked

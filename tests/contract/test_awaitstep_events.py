@@ -6,7 +6,6 @@ from awaitstep_client import AwaitstepApi, awaitstep
 from awaitstep_graphs import graph, node, step
 from awaitstep_runs import NOWHERE, TARGET, approval, compiled, event, final, held, trigger
 from live import Api
-from stepwell.http.dialects.awaitstep import events
 from stepwell.values import Json
 
 
@@ -147,17 +146,72 @@ def test_an_event_of_a_key_is_kept_once(client: AwaitstepApi) -> None:
     assert final(client, run)["output"] == [1, 2]
 
 
-def test_a_run_keeps_no_more_events_than_its_buffer_holds(
-    client: AwaitstepApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events, "MOST_BUFFERED", 2)
+def test_a_key_is_answered_as_before_when_its_run_has_ended(client: AwaitstepApi) -> None:
+    workflow, headers = compiled(client, approval()), {"Idempotency-Key": "decided"}
+    run = held(client, trigger(client, workflow, {"amount": 1}))
+    body = event(run["id"], payload={"approved": True})
+    first = client("POST", path(workflow), body, headers=headers)
+    final(client, run)
+
+    again = client("POST", path(workflow), body, headers=headers)
+
+    assert (again.status_code, again.json()) == (first.status_code, first.json()) == (200, first.json())
+    assert again.headers["X-Stepwell-Event"] == first.headers["X-Stepwell-Event"] == "delivered"
+
+
+def test_a_key_that_was_refused_counts_when_it_is_sent_again(client: AwaitstepApi) -> None:
+    ends = step("end", "return [first.payload, second.payload]")
+    workflow = compiled(client, graph(waits("first"), waits("second"), ends, edges="first>second second>end"))
+    run, headers = held(client, trigger(client, workflow)), {"Idempotency-Key": "one"}
+
+    client.answer("POST", path(workflow), event(run["id"], "no type", 0), 422, headers=headers)
+    for number, key in enumerate(("one", "two"), 1):
+        client.answer("POST", path(workflow), event(run["id"], "go", number), headers={"Idempotency-Key": key})
+
+    assert final(client, run)["output"] == [1, 2]
+
+
+def test_one_wait_is_delivered_one_event(client: AwaitstepApi) -> None:
+    ends = step("end", "return [first.payload, second.payload]")
+    workflow = compiled(client, graph(waits("first"), waits("second"), ends, edges="first>second second>end"))
+    run = held(client, trigger(client, workflow))
+    client.answer("POST", f"/api/workflows/{workflow}/runs/{run['id']}/pause")
+    for number in (1, 2):
+        kept = client("POST", path(workflow), event(run["id"], "go", number))
+        assert kept.headers["X-Stepwell-Event"] == "buffered"
+
+    client.answer("POST", f"/api/workflows/{workflow}/runs/{run['id']}/resume")
+
+    assert final(client, run)["output"] == [1, 2]
+
+
+def test_a_run_keeps_a_thousand_events_that_nothing_has_taken(client: AwaitstepApi) -> None:
+    workflow = compiled(client, approval())
+    run = held(client, trigger(client, workflow, {"amount": 2}))
+    server, workspace = client.native.server, client.native.workspace
+    send = server.parts.core.signals.send
+
+    async def fill() -> None:
+        for _ in range(999):
+            await send(workspace, run["instanceId"], "other", None)
+
+    server.call(fill())
+
+    client.answer("POST", path(workflow), event(run["id"], "other"))
+    full = client.error("POST", path(workflow), event(run["id"], "other"), 409)
+
+    assert full == "Event buffer is full"
+
+
+def test_the_payload_of_the_twin_may_have_100_kb(client: AwaitstepApi) -> None:
     workflow = compiled(client, approval())
     run = held(client, trigger(client, workflow))
+    twin = f"/api/v1/workflows/{workflow}/runs/{run['instanceId']}/events"
+    sizes = (102_398, 102_399)  # and two quotes
 
-    for _ in range(2):
-        client.answer("POST", path(workflow), event(run["id"], "other"))
+    told = [client("POST", twin, {"eventType": "other", "payload": "x" * size}).status_code for size in sizes]
 
-    assert client.error("POST", path(workflow), event(run["id"], "other"), 409) == "Event buffer is full"
+    assert told == [200, 422]
 
 
 def test_the_twin_says_whether_a_wait_was_open(client: AwaitstepApi) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from awaitstep_client import AwaitstepApi, awaitstep
 from awaitstep_graphs import graph, node, step
-from awaitstep_runs import NOWHERE, approval, compiled, final, held, trigger, until
+from awaitstep_runs import NOWHERE, TARGET, approval, compiled, event, final, held, trigger, until
 from live import Api, waiting
 from stepwell.values import Json
 
@@ -132,16 +132,33 @@ def test_lists_are_newest_first_and_go_on_after_a_cursor(client: AwaitstepApi) -
 
 def test_the_filters_tell_waiting_runs_from_those_that_somebody_paused(client: AwaitstepApi) -> None:
     wait, nap = compiled(client, approval()), client.native.workflow(waiting())
-    event, sleep = held(client, trigger(client, wait)), held(client, trigger(client, nap))
+    decision, sleep = held(client, trigger(client, wait)), held(client, trigger(client, nap))
     manual = held(client, trigger(client, wait))
     client.answer("POST", f"/api/workflows/{wait}/runs/{manual['id']}/pause")
     done = final(client, trigger(client, compiled(client)))
 
-    assert ids(client, "/api/runs?status=waiting") == [sleep["id"], event["id"]]
-    assert ids(client, "/api/runs?status=paused") == [manual["id"], sleep["id"], event["id"]]
+    assert ids(client, "/api/runs?status=waiting") == [sleep["id"], decision["id"]]
+    assert ids(client, "/api/runs?status=paused") == [manual["id"], sleep["id"], decision["id"]]
     assert ids(client, "/api/runs?status=complete") == [done["id"]]
     assert ids(client, f"/api/runs?status=waiting&workflowId={nap}") == [sleep["id"]]
     assert ids(client, "/api/runs?status=running") == []
+
+
+def test_pages_of_waiting_runs_lose_and_repeat_none_of_them(client: AwaitstepApi) -> None:
+    wait, done = compiled(client, approval()), compiled(client)
+    waiting_: list[str] = []
+    for _ in range(5):
+        waiting_ += [held(client, trigger(client, wait))["id"]]
+        final(client, trigger(client, done))
+
+    seen: list[str] = []
+    cursor: Json = ""
+    while cursor is not None:
+        page = client.answer("GET", "/api/runs?status=waiting&limit=2" + (f"&cursor={cursor}" if cursor else ""))
+        seen += [row["id"] for row in page["data"]]
+        cursor = page["nextCursor"]
+
+    assert seen == waiting_[::-1]
 
 
 @pytest.mark.parametrize("query", ["status=done", "limit=0", "limit=101", "cursor=x", "limit=a"])
@@ -160,3 +177,52 @@ def test_a_run_waits_for_another_one(client: AwaitstepApi) -> None:
 
     assert [(wait["type"], wait["nodeId"]) for wait in run["waitingFor"]] == [("child", "call")]
     assert run["waitingFor"][0]["runId"] in ids(client, f"/api/workflows/{child}/runs")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "", None),
+        ("POST", "/pause", None),
+        ("POST", "/resume", None),
+        ("POST", "/terminate", None),
+    ],
+)
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_run_of_a_workflow_that_was_put_away_is_not_found(
+    client: AwaitstepApi, method: str, path: str, body: Json, deleted: bool
+) -> None:
+    workflow = compiled(client)
+    run = final(client, trigger(client, workflow))
+    put_away(client, workflow, deleted)
+
+    error = client.error(method, f"/api/workflows/{workflow}/runs/{run['id']}{path}", body, 404)
+
+    assert error == "Workflow not found"
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+def test_a_workflow_that_was_put_away_lists_and_takes_nothing(client: AwaitstepApi, deleted: bool) -> None:
+    workflow = compiled(client)
+    run = final(client, trigger(client, workflow))
+    put_away(client, workflow, deleted)
+    path = f"/api/workflows/{workflow}"
+
+    told = [
+        client.error("GET", f"{path}/runs", status=404),
+        client.error("POST", f"{path}/trigger", event(run["id"]), 404),
+        client.error("POST", f"{path}/trigger", {"connectionId": TARGET}, 404),
+        client.error("POST", f"/api/v1/workflows/{workflow}/runs/{run['id']}/events", {"eventType": "e"}, 404),
+        client.error("DELETE", f"/api/v1/workflows/{workflow}/runs/{run['id']}", status=404),
+    ]
+
+    assert told == ["Workflow not found"] * 5
+    assert ids(client, f"/api/runs?workflowId={workflow}") == []
+
+
+def put_away(client: AwaitstepApi, workflow: str, deleted: bool) -> None:
+    """Delete a workflow in this dialect, or archive it in another."""
+    if deleted:
+        client.answer("DELETE", f"/api/workflows/{workflow}")
+    else:
+        client.native.data("DELETE", f"/workflows/{workflow}")

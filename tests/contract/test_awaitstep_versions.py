@@ -1,5 +1,7 @@
 """Versions of workflows of the AwaitStep dialect. Source: AwaitStep contract 4.2, 9."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from awaitstep_client import AwaitstepApi, awaitstep, simple
@@ -101,3 +103,49 @@ def test_an_ir_without_nodes_is_refused_by_its_shape(client: AwaitstepApi) -> No
 
     assert answer["error"] == "Validation failed"
     assert [each["path"] for each in answer["details"]] == ["ir.nodes"]
+
+
+def test_versions_go_on_at_their_cursor(client: AwaitstepApi) -> None:
+    workflow = client.create()
+    for n in range(3):
+        client.save(workflow, simple(f"return {n}"))
+        client.deploy(workflow)
+
+    path = f"/api/workflows/{workflow}/versions"
+    first = client.answer("GET", path, params={"limit": 2})
+    rest = client.answer("GET", path, params={"limit": 2, "cursor": first["nextCursor"]})
+
+    assert [each["version"] for each in (*first["data"], *rest["data"])] == [3, 2, 1]
+    assert rest["nextCursor"] is None
+
+
+def test_a_version_of_another_workflow_is_not_found(client: AwaitstepApi) -> None:
+    workflow, other = client.create(), client.create()
+    foreign = client.save(other, simple())["id"]
+
+    for method, rest, body in (("GET", "", None), ("PATCH", "", {"locked": True}), ("POST", "/revert", None)):
+        path = f"/api/workflows/{workflow}/versions/{foreign}{rest}"
+        assert client.error(method, path, body, 404) == "Version not found"
+
+
+def test_a_locked_version_is_let_go(client: AwaitstepApi) -> None:
+    workflow = client.create()
+    version = client.save(workflow, simple())
+    path = f"/api/workflows/{workflow}/versions/{version['id']}"
+    client.answer("PATCH", path, {"locked": True})
+
+    assert client.answer("PATCH", path, {"locked": False})["locked"] == 0
+
+    assert client.save(workflow, simple("return 2"), 200)["id"] == version["id"]
+
+
+def test_versions_saved_at_once_have_numbers_of_their_own(client: AwaitstepApi) -> None:
+    workflow = client.create()
+    first = client.save(workflow, simple())
+    client.answer("PATCH", f"/api/workflows/{workflow}/versions/{first['id']}", {"locked": True})
+    path = f"/api/workflows/{workflow}/versions/{first['id']}/revert"
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: client.answer("POST", path, status=201)["version"], range(8)))
+
+    assert sorted(made) == list(range(2, 10))

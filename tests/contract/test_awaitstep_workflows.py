@@ -4,6 +4,7 @@ import pytest
 
 from awaitstep_client import AwaitstepApi, awaitstep, simple
 from awaitstep_graphs import graph, node
+from awaitstep_runs import final, trigger
 from live import Api, transform
 from stepwell import ids
 from stepwell.values import Json
@@ -297,3 +298,76 @@ def test_trigger_code_has_a_longest_length(client: AwaitstepApi) -> None:
 
     assert client.answer("PATCH", path, {"triggerCode": code})["triggerCode"] == code
     client.error("PATCH", path, {"triggerCode": f"{code} "}, 422)
+
+
+# -- what belongs to it
+
+
+def test_a_removed_workflow_takes_its_versions_deployments_and_runs_along(client: AwaitstepApi) -> None:
+    workflow, other = client.deployed(), client.deployed()
+    for each in (workflow, workflow, other):
+        final(client, trigger(client, each))
+
+    client.answer("DELETE", f"/api/workflows/{workflow}")
+
+    assert [run["workflowId"] for run in client.answer("GET", "/api/runs")["data"]] == [other]
+    assert [row["workflowId"] for row in client.answer("GET", "/api/deployments")["data"]] == [other]
+    for path in ("", "/versions", "/deployments", "/full"):
+        client.error("GET", f"/api/workflows/{workflow}{path}", status=404)
+    assert [row["id"] for row in client.answer("GET", "/api/workflows")["data"]] == [other]
+
+
+def test_a_listed_workflow_tells_of_its_last_run_and_of_a_takedown(client: AwaitstepApi) -> None:
+    workflow = client.deployed()
+    run = final(client, trigger(client, workflow))
+    client.answer("POST", f"/api/workflows/{workflow}/takedown", {"connectionId": "conn_stepwell"})
+
+    (row,) = client.answer("GET", "/api/workflows")["data"]
+
+    assert (row["lastRunStatus"], row["lastRunAt"]) == ("complete", run["createdAt"])
+    assert (row["deployStatus"], row["deployVersionId"]) == (None, None)
+
+
+def test_a_version_of_the_past_is_shown_with_the_whole(client: AwaitstepApi) -> None:
+    workflow = client.deployed(simple("return 1"))
+    old = client.answer("GET", f"/api/workflows/{workflow}")["currentVersionId"]
+    client.save(workflow, simple("return 2"))
+
+    whole = client.answer("GET", f"/api/workflows/{workflow}/full", params={"version": old})
+
+    assert whole["version"]["id"] == old
+    assert [each["version"] for each in whole["versions"]] == [2, 1]
+    client.error("GET", f"/api/workflows/{workflow}/full?version=ver_404", status=404)
+
+
+def test_a_node_that_is_not_there_is_not_found(client: AwaitstepApi) -> None:
+    assert client.error("GET", "/api/nodes/nonsense", status=404) == "Node not found"
+
+
+def test_a_variable_of_a_workflow_stands_there_once(client: AwaitstepApi) -> None:
+    twice = [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]
+
+    answer = client.answer("PATCH", f"/api/workflows/{client.create()}", {"envVars": twice}, 422)
+
+    assert answer["details"] == [{"path": "envVars", "message": "Names must differ"}]
+
+
+def test_bullets_for_a_secret_that_has_no_value_are_refused(client: AwaitstepApi) -> None:
+    body = {"envVars": [{"name": "A", "value": "•" * 8, "isSecret": True}]}
+
+    answer = client.answer("PATCH", f"/api/workflows/{client.create()}", body, 422)
+
+    assert answer["details"] == [{"path": "envVars[0].value", "message": "There is no value to keep"}]
+
+
+def test_before_the_first_deploy_the_native_workflow_is_an_empty_draft(client: AwaitstepApi) -> None:
+    workflow = client.create()
+    client.save(workflow, simple())
+    path = f"/workflows/{workflow.removeprefix('wf_')}"
+    before = client.native.data("GET", path)
+    client.deploy(workflow)
+
+    after = client.native.data("GET", path)
+
+    assert (before["status"], before["steps"]) == ("draft", [])
+    assert (after["status"], [each["id"] for each in after["steps"]]) == ("active", ["only"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stepwell.auth.scopes import DIALECTS, SCOPES, granted
 from stepwell.clock import Clock
-from stepwell.errors import InvalidKey, StoreUnavailable, Unauthorized
+from stepwell.errors import InvalidKey, KeyExpired, StoreUnavailable, Unauthorized
 from stepwell.store import Key, Keys
 
 MAX_CACHED = 10_000
@@ -79,7 +79,7 @@ class Authenticator:
         if not hmac.compare_digest(hash, known.hash):
             raise _refused()
         if known.expires_at is not None and known.expires_at <= self._clock.now_ms():
-            raise _refused()
+            raise KeyExpired(_REFUSED)
         return known.principal
 
     def forget(self, key_id: str) -> None:

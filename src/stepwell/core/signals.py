@@ -16,6 +16,13 @@ PAGE = 100
 BROADCASTS = 1000  # that are gone on with at start, at a time
 
 
+class Sent(msgspec.Struct, frozen=True):
+    """An event that a run has, and whether a wait was open for it when it was kept."""
+
+    id: str
+    delivered: bool
+
+
 class Signals:
     """The use cases on signals. Every method takes the caller's workspace first."""
 
@@ -28,15 +35,15 @@ class Signals:
 
     async def send(
         self, workspace: str, run: str, type: str, payload: Json, id: str | None = None, most: int | None = None
-    ) -> str:
-        """Keep an event for an open run; the event's id, which may be given. With `most`, a run that keeps so many
-        already takes no more. Raises NotFound, InvalidState."""
+    ) -> Sent:
+        """Keep an event for an open run. With an `id` it is sent once: again, it is told what became of it, even if the
+        run has ended. With `most`, a run that keeps so many already takes no more. Raises NotFound, InvalidState."""
         event = self._event(type, payload)
         if id is not None:
             event = msgspec.structs.replace(event, id=id)
-        reached = await self._store.signals.send(workspace, run, event, most)
+        reached = await self._store.signals.send(workspace, run, event, most, once=id is not None)
         await self._tell(workspace, run, reached, "Can only send events to runs that have not ended")
-        return event.id
+        return Sent(event.id, reached is not None and reached.delivered)
 
     async def broadcast(self, workspace: str, type: str, payload: Json, match: Json = None) -> tuple[str, int]:
         """Keep an event for every open run that passes the filter `match`, over `{id, workflowId, triggerType, input}`;
@@ -79,7 +86,7 @@ class Signals:
     async def resume(self, workspace: str, run: str, budget: int | None = None) -> RunState:
         """Let a paused run go on; its state then. One that asked because of a budget goes on without it, or with the
         one that is given. Raises NotFound, InvalidState."""
-        reached = await self._store.signals.resume(workspace, run, budget)
+        reached = await self._store.signals.resume(workspace, run, budget, self._clock.now_ms())
         await self._tell(workspace, run, reached, "Can only resume paused runs")
         state = await self._store.runs.state(workspace, run)
         return state[0] if state else RunState.RUNNING

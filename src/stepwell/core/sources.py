@@ -33,7 +33,6 @@ class Resolved(msgspec.Struct, frozen=True):
 
     variables: dict[str, str]
     secrets: dict[str, str]
-    kept: frozenset[str]  # secrets of the workflow itself
     missing: tuple[str, ...]
 
 
@@ -73,7 +72,7 @@ class Sources:
         env_vars: Sequence[Mapping[str, Json]] | None,
     ) -> SourceWorkflow:
         """Give a workflow these settings; environment variables only if there are such, each `{name, value, secret}`.
-        A secret's value is sealed with the workflow's secrets; BULLETS keeps it.
+        A secret's value is sealed, and read by the next deploy; BULLETS keeps it.
 
         Raises:
             ValidationFailed: a secret that is too short, or one to be kept that has no value.
@@ -152,7 +151,8 @@ class Sources:
         shared = await self._variables.values(source.workspace)
         variables = {name: value for name, (value, secret) in shared.items() if not secret}
         secrets = {name: value for name, (value, secret) in shared.items() if secret}
-        kept, missing = set(), []
+        own = await self._secrets.open(source.workspace, source.workflow, map(_stored, _own_secrets(source)))
+        missing = []
         for each in decode(source.env_vars):
             name, value = str(each["name"]), each.get("value")
             for known in (variables, secrets):
@@ -162,12 +162,15 @@ class Sources:
                 value, secret = shared[pointed[1]]
                 (secrets if secret else variables)[name] = value
             elif each.get("secret") and pointed is None:
-                kept.add(name)
+                if _stored(name) in own:
+                    secrets[name] = own[_stored(name)]
+                else:
+                    missing.append(name)
             elif pointed is not None or not isinstance(value, str):
                 missing.append(name)
             else:
                 variables[name] = value
-        return Resolved(variables, secrets, frozenset(kept), tuple(missing))
+        return Resolved(variables, secrets, tuple(missing))
 
     async def deploy(
         self, source: SourceWorkflow, version: SourceVersion, body: Document, made_of: Document, by: str
@@ -180,7 +183,7 @@ class Sources:
         await self._store.set_deployed(workspace, workflow, version.id, self._clock.now_ms())
 
     async def keep_secrets(self, workspace: str, workflow: str, wanted: Mapping[str, str]) -> None:
-        """Give the workflow the secrets of its workspace that it uses."""
+        """Give the workflow the secrets that its deployed version uses."""
         for name, value in wanted.items():
             await self._put_secret(workspace, workflow, name, value)
 
@@ -227,7 +230,7 @@ class Sources:
 
     async def _kept(self, source: SourceWorkflow, wanted: Sequence[Mapping[str, Json]]) -> list[Document]:
         workspace, workflow = source.workspace, source.workflow
-        before = {str(each["name"]) for each in decode(source.env_vars) if _sealed(each)}
+        before = _own_secrets(source)
         listed: list[Document] = []
         for index, each in enumerate(wanted):
             name, value, secret = str(each["name"]), each["value"], bool(each.get("secret"))
@@ -237,7 +240,7 @@ class Sources:
                     raise _fault(index, "There is no value to keep")
             elif sealed:
                 try:
-                    await self._put_secret(workspace, workflow, name, str(value))
+                    await self._put_secret(workspace, workflow, _stored(name), str(value))
                 except ValidationFailed as error:
                     raise _fault(index, error.faults[0].message) from None
             listed.append({"name": name, "value": None if sealed else value, "secret": secret})
@@ -247,7 +250,7 @@ class Sources:
     async def _forget(self, workspace: str, workflow: str, names: Collection[str]) -> None:
         for name in names:
             try:
-                await self._secrets.delete(workspace, workflow, name)
+                await self._secrets.delete(workspace, workflow, _stored(name))
             except NotFound:
                 continue
 
@@ -255,6 +258,15 @@ class Sources:
         known = {each.name for each in await self._secrets.names(workspace, workflow)}
         put = self._secrets.replace if name in known else self._secrets.create
         await put(workspace, workflow, name, value)
+
+
+def _stored(name: str) -> str:
+    """The name under which a workflow's own secret is stored, beside the copy that its deployed version reads."""
+    return f"env-{name}"
+
+
+def _own_secrets(source: SourceWorkflow) -> set[str]:
+    return {str(each["name"]) for each in decode(source.env_vars) if _sealed(each)}
 
 
 def _sealed(each: Mapping[str, Json]) -> bool:

@@ -4,6 +4,7 @@ so that clients can name it as they name any other."""
 import msgspec
 
 from stepwell.clock import Clock
+from stepwell.core.checks import refuse, slug_faults
 from stepwell.errors import AlreadyExists, NotFound, StepwellError
 from stepwell.ids import Ids
 from stepwell.store import Connection, ConnectionFilter, Store
@@ -55,6 +56,21 @@ class Targets:
             made = msgspec.structs.replace(made, slug=None)
             await self._store.create(made)
         return made
+
+    async def set_slug(self, workspace: str, slug: str | None) -> Connection:
+        """Give the target another name beside `stepwell`, or take it away.
+
+        Raises:
+            ValidationFailed: it is no slug.
+            AlreadyExists: another connection has it.
+        """
+        refuse(slug_faults(slug))
+        while True:
+            own = await self.own(workspace)
+            now = max(self._clock.now_ms(), own.updated_at + 1)
+            changed = msgspec.structs.replace(own, slug=slug, updated_at=now)
+            if await self._store.save(changed, seen=own.updated_at):
+                return changed
 
     async def resolve(self, workspace: str, reference: str) -> str:
         """The id of the target that an id or slug names; `stepwell` always names the workspace's own.

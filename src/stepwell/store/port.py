@@ -139,18 +139,22 @@ class Runs(Protocol):
 class Signals(Protocol):
     """What reaches runs from outside: each is stored before it is answered, and raises its run's signals."""
 
-    async def send(self, workspace: str, run: str, event: RunEvent, most: int | None = None) -> Reached | None:
-        """Keep an event for an open run; one of an id only once. None if the run is final or unknown. Raises
+    async def send(
+        self, workspace: str, run: str, event: RunEvent, most: int | None = None, *, once: bool = False
+    ) -> Reached | None:
+        """Keep an event for an open run, and tell whether an open wait of its type takes it. None if the run is final
+        or unknown. With `once` an id counts once as long as the run is there, and what is told of it stays. Raises
         InvalidState if the run keeps `most` others that no step has taken."""
         ...
 
     async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
-        """An open run is paused; None if it is not open. A paused one stays so. `now` is what endpoints are told."""
+        """An open run is paused; None if it is not open. A paused one stays so. `now` is kept as the time
+        of it, and told to endpoints."""
         ...
 
-    async def resume(self, workspace: str, run: str, budget: int | None = None) -> Reached | None:
+    async def resume(self, workspace: str, run: str, budget: int | None = None, now: int = 0) -> Reached | None:
         """A paused run may go on, with this budget if one is given; None if it is not paused. One that asked because of
-        a budget goes on without it."""
+        a budget goes on without it. `now` is kept as the time of it."""
         ...
 
     async def approval(self, workspace: str, approval: str) -> Approval | None:

@@ -85,6 +85,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     key: str | None = None  # that started it
     held: bytes | None = None  # the budget that keeps it from further steps, as JSON text
     excused: bool = False  # somebody has let it go on in spite of a monthly budget
+    steered_at: int | None = None  # when somebody last paused or resumed it
     input: bytes = b"{}"
     trigger_data: bytes | None = None
     output: bytes | None = None
@@ -187,12 +188,13 @@ class Loaded(msgspec.Struct, frozen=True):
 
 class Reached(msgspec.Struct, frozen=True):
     """A run that something reached from outside its walk. `owner` is the incarnation that holds it, if any; `ended` is
-    the final state, if that is what reached it."""
+    the final state, if that is what reached it; `delivered` says of an event that an open wait takes it."""
 
     workspace: str
     run: str
     owner: str | None
     ended: RunState | None = None
+    delivered: bool = False
 
 
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -262,6 +264,7 @@ class RunFilter(msgspec.Struct, frozen=True, kw_only=True):
     workflow: str | None = None
     states: tuple[RunState, ...] = ()
     triggers: tuple[str, ...] = ()
+    waiting: bool | None = None  # of running ones only those that wait, but for a retry; or only the others
     created_after: int | None = None
     created_before: int | None = None
     before: str | None = None

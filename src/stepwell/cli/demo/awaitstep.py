@@ -2,17 +2,19 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from stepwell.cli.demo.story import Scene, title
+from stepwell.cli.demo.story import Scene, title, wait_for
 from stepwell.cli.output import json_text, say
 from stepwell.client import Client, ClientError
 
 PATIENCE_S = 20.0
 TARGET = "conn_stepwell"
+SCOPES = ("read", "write", "deploy")
 AMOUNT = 4999
 NOT_FOUND, REFUSED, CONFLICT, UNFIT = 404, 400, 409, 422
 
@@ -26,18 +28,28 @@ class Caller:
 
     def __call__(self, method: str, path: str, body: Any = None, expected: int = 200) -> Any:
         """The JSON of an answer, None without a body. Raises ClientError unless the status is the expected one."""
-        headers = {"Content-Type": "application/json"}
-        headers |= {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
-        sent = None if body is None else json_text(body, indent=0).encode()
-        request = Request(f"{self.url}{path}", data=sent, headers=headers, method=method)  # noqa: S310 - ours
         try:
-            with urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310 - the demo's own server
+            with self._sent(method, path, body) as answer:
                 status, told = answer.status, answer.read()
         except HTTPError as error:
             status, told = error.code, error.read()
         if status != expected:
             raise ClientError(f"{method} {path} answered {status}: {told.decode(errors='replace')[:500]}")
         return json.loads(told) if told else None
+
+    def follow(self, path: str, body: Any) -> Iterator[Any]:
+        """The data of each event of a stream, as they come. Raises HTTPError if there is no stream."""
+        with self._sent("POST", path, body) as answer:
+            for line in answer:
+                if line.startswith(b"data: "):
+                    yield json.loads(line.removeprefix(b"data: "))
+
+    def _sent(self, method: str, path: str, body: Any) -> Any:
+        headers = {"Content-Type": "application/json"}
+        headers |= {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+        sent = None if body is None else json_text(body, indent=0).encode()
+        request = Request(f"{self.url}{path}", data=sent, headers=headers, method=method)  # noqa: S310 - ours
+        return urlopen(request, timeout=PATIENCE_S)  # noqa: S310 - the demo's own server
 
 
 def tell_awaitstep(scene: Scene) -> None:
@@ -46,8 +58,12 @@ def tell_awaitstep(scene: Scene) -> None:
     Raises:
         ClientError: the server answered other than the story says.
     """
-    keys = Client(scene.url, scene.admin_key).keys
-    caller = Caller(scene.url, keys.create("demo", ["read", "write", "deploy"], dialect="awaitstep").key)
+    client = Client(scene.url, scene.admin_key)
+    wait_for(client)
+    title("Stepwell demo: graphs, events, functions")
+    say(f"Server      {scene.url}, data in {scene.data}{'' if scene.kept else ' (removed at the end)'}")
+    say(f"Key         ask_..., with the scopes {', '.join(SCOPES)}")
+    caller = Caller(scene.url, client.keys.create("demo", list(SCOPES), dialect="awaitstep").key)
     workflow = _show_deploy(caller)
     _show_event(caller, workflow)
     _show_control(caller, workflow)
@@ -61,8 +77,13 @@ def _show_deploy(caller: Caller) -> str:
     early = caller("POST", f"/api/workflows/{workflow}/trigger", {"connectionId": TARGET}, REFUSED)
     say(f"  trigger before a deploy: {REFUSED} {early['error']}")
     _save(caller, workflow, _approval())
-    deployed = caller("POST", f"/api/workflows/{workflow}/deploy", {"connectionId": TARGET})
-    say(f"  deployed: {deployed['versionId']}")
+    say("  deployed, stage by stage:")
+    *stages, result = caller.follow(f"/api/workflows/{workflow}/deploy-stream", {"connectionId": TARGET})
+    for told in stages:
+        say(f"    {told['progress']:>3} %  {told['stage']}")
+    if not result["success"]:
+        raise ClientError(f"The deploy failed: {result['error']}")
+    say(f"  deployed: {result['versionId']}")
     return workflow
 
 
@@ -84,10 +105,14 @@ def _show_control(caller: Caller, workflow: str) -> None:
     title("Another run is paused, resumed and terminated")
     run = _trigger(caller, workflow)
     _until(caller, run, ("paused",))
-    for verb in ("pause", "resume", "terminate"):
-        caller("POST", f"{_place(run)}/{verb}")
-        found = caller("GET", _place(run))
-        say(f"  {verb}: {found['status']}{', by hand' if found.get('pausedBy') else ''}")
+    caller("POST", f"{_place(run)}/pause")
+    paused = caller("GET", _place(run))
+    say(f"  pause: {paused['status']}, by {'hand' if paused.get('pausedBy') == 'manual' else 'a wait'}")
+    caller("POST", f"{_place(run)}/resume")
+    resumed = _until(caller, run, ("paused",))
+    say(f"  resume: {resumed['status']} again, waits for {resumed['waitingFor'][0]['eventType']}")
+    caller("POST", f"{_place(run)}/terminate")
+    say(f"  terminate: {caller('GET', _place(run))['status']}")
     again = caller("POST", f"{_place(run)}/pause", expected=CONFLICT)
     say(f"  pause again: {CONFLICT} {again['error']}")
 

@@ -200,7 +200,7 @@ SELECT count(*) FROM runs INDEXED BY runs_open WHERE ended_at IS NULL;
 -- One run, whole.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
        started_at, ended_at, restarted_from, parent, connection, error, depth, fired_by, end_user,
-       chain, mock, cost, budget, over_budget, key, held, excused, input, trigger_data, output, carried
+       chain, mock, cost, budget, over_budget, key, held, excused, steered_at, input, trigger_data, output, carried
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: get_state
@@ -244,6 +244,7 @@ ORDER BY id DESC LIMIT :limit;
 SELECT id FROM runs INDEXED BY runs_open
 WHERE workspace = :workspace AND state = :state AND trigger = :trigger AND id < :before AND id >= :after
   AND ended_at IS NULL
+  AND (:waiting IS NULL OR :waiting = (waits_on IS NOT NULL AND waits_on <> 'retry'))
 ORDER BY id DESC LIMIT :limit;
 
 -- name: list_open_of_workflow
@@ -251,13 +252,14 @@ ORDER BY id DESC LIMIT :limit;
 SELECT id FROM runs INDEXED BY runs_open_by_workflow
 WHERE workspace = :workspace AND state = :state AND trigger = :trigger AND id < :before AND id >= :after
   AND workflow = :workflow AND ended_at IS NULL
+  AND (:waiting IS NULL OR :waiting = (waits_on IS NOT NULL AND waits_on <> 'retry'))
 ORDER BY id DESC LIMIT :limit;
 
 -- name: get_listed
 -- What a list shows of a run; no input, no output.
 SELECT id, workflow, version, state, trigger, waits_on, blocked, owner, epoch, signals, deaths, seq, state_seq, attempt,
        started_at, ended_at, restarted_from, parent, connection, error, depth, fired_by, end_user,
-       chain, mock, cost, budget, over_budget, key, held, excused
+       chain, mock, cost, budget, over_budget, key, held, excused, steered_at
 FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: delete_run

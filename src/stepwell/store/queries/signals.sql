@@ -16,6 +16,25 @@ SELECT id, type, payload, received_at FROM events WHERE workspace = :workspace A
 SELECT count(*) FROM (
   SELECT 1 FROM events WHERE workspace = :workspace AND run = :run AND id <> :id LIMIT :most);
 
+-- name: takes_event
+-- Whether an open wait of a type takes the next event: the run is not paused, and no earlier event is on its way to it.
+SELECT state <> 'paused'
+  AND (SELECT count(*) FROM waits WHERE workspace = :workspace AND run = :run AND type = :type)
+    > (SELECT count(*) FROM events WHERE workspace = :workspace AND run = :run AND type = :type)
+FROM runs WHERE workspace = :workspace AND id = :run;
+
+-- name: sent_event
+-- Whether a wait was open for an event that was sent under an id before.
+SELECT delivered FROM sent_events WHERE workspace = :workspace AND run = :run AND id = :id;
+
+-- name: insert_sent_event
+-- Note what became of an event that was sent under an id.
+INSERT INTO sent_events (workspace, run, id, delivered) VALUES (:workspace, :run, :id, :delivered);
+
+-- name: delete_sent_events
+-- Forget the ids under which a run was sent events.
+DELETE FROM sent_events WHERE workspace = :workspace AND run = :run;
+
 -- name: take_event
 -- Forget an event that a step has taken.
 DELETE FROM events WHERE workspace = :workspace AND run = :run AND id = :id;
@@ -127,7 +146,7 @@ SELECT owner FROM runs WHERE workspace = :workspace AND id = :run;
 
 -- name: pause_run
 -- Pause an open run. A walk that owns it numbers the change itself.
-UPDATE runs SET state = 'paused', waits_on = NULL, signals = signals + 1,
+UPDATE runs SET state = 'paused', waits_on = NULL, signals = signals + 1, steered_at = :now,
                 seq = seq + (owner IS NULL), state_seq = CASE WHEN owner IS NULL THEN seq + 1 ELSE state_seq END
 WHERE workspace = :workspace AND id = :run AND ended_at IS NULL AND state <> 'paused'
 RETURNING owner;
@@ -139,7 +158,7 @@ SELECT owner FROM runs WHERE workspace = :workspace AND id = :run AND state = 'p
 -- name: resume_run
 -- Let a paused run go on. A walk that owns it numbers the change itself.
 UPDATE runs SET state = CASE WHEN started_at IS NULL THEN 'pending' ELSE 'running' END, waits_on = NULL,
-                signals = signals + 1,
+                signals = signals + 1, steered_at = :now,
                 seq = seq + (owner IS NULL), state_seq = CASE WHEN owner IS NULL THEN seq + 1 ELSE state_seq END
 WHERE workspace = :workspace AND id = :run AND state = 'paused'
 RETURNING owner;

@@ -73,6 +73,7 @@ def _run(
         key=text_or_none(row[28]),
         held=row[29],
         excused=bool(row[30]),
+        steered_at=row[31],
         input=given or b"{}",
         trigger_data=trigger_data,
         output=output,
@@ -171,15 +172,17 @@ def _upper_bound(wanted: RunFilter) -> bytes:
 
 def _seeks(connection: apsw.Connection, wanted: RunFilter, bindings: dict[str, Any]) -> Iterable[apsw.Cursor]:
     """The newest ids of every (state, trigger) that passes the filter, each by one seek into an index, read lazily."""
-    if wanted.workflow is None and not wanted.states and not wanted.triggers:
+    if wanted.workflow is None and not wanted.states and not wanted.triggers and wanted.waiting is None:
         yield connection.execute(SQL["list_all"], bindings)
         return
     suffix = "" if wanted.workflow is None else "_of_workflow"
     workflow = {} if wanted.workflow is None else {"workflow": key(wanted.workflow)}
     for state in wanted.states or tuple(RunState):
         sql = SQL[("list_ended" if state in FINAL else "list_open") + suffix]
+        waiting = wanted.waiting if state is RunState.RUNNING else None
+        of_state = {**bindings, **workflow, "state": state, "waiting": waiting}
         for trigger in wanted.triggers or TRIGGERS:
-            yield connection.execute(sql, {**bindings, **workflow, "state": state, "trigger": trigger})
+            yield connection.execute(sql, {**of_state, "trigger": trigger})
 
 
 def _value(connection: apsw.Connection, workspace: bytes, run: bytes, column: bytes | None) -> bytes | None:

@@ -54,6 +54,7 @@ def drop(connection: apsw.Connection, target: Bindings, now: int) -> None:
 def delete(connection: apsw.Connection, target: Bindings) -> None:
     """A final run is removed: it has no waits, events or tokens any more."""
     connection.execute(SQL["delete_approvals"], target)
+    connection.execute(SQL["delete_sent_events"], target)
     connection.execute(TASKS["delete_tasks"], target)
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 import apsw
+import msgspec
 
 from stepwell.errors import InvalidState
 from stepwell.states import OPEN
@@ -26,14 +27,16 @@ class SqliteSignals:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def send(self, workspace: str, run: str, event: RunEvent, most: int | None = None) -> Reached | None:
-        return await self._database.write(_send, (key(workspace), key(run), event, most), size=len(event.payload))
+    async def send(
+        self, workspace: str, run: str, event: RunEvent, most: int | None = None, *, once: bool = False
+    ) -> Reached | None:
+        return await self._database.write(_send, (key(workspace), key(run), event, most, once), size=len(event.payload))
 
     async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
         return await self._database.write(_pause, (workspace, run, now))
 
-    async def resume(self, workspace: str, run: str, budget: int | None = None) -> Reached | None:
-        return await self._database.write(_resume, (workspace, run, budget))
+    async def resume(self, workspace: str, run: str, budget: int | None = None, now: int = 0) -> Reached | None:
+        return await self._database.write(_resume, (workspace, run, budget, now))
 
     async def approval(self, workspace: str, approval: str) -> Approval | None:
         return self._database.snapshot(lambda connection: _approval(connection, key(workspace), key(approval)))
@@ -72,23 +75,30 @@ class SqliteSignals:
         return [_broadcast(row) for row in self._database.read(SQL["list_broadcasts"], {"limit": limit})]
 
 
-def _send(connection: apsw.Connection, wanted: tuple[bytes, bytes, RunEvent, int | None]) -> Reached | None:
-    workspace, run, event, most = wanted
+def _send(connection: apsw.Connection, wanted: tuple[bytes, bytes, RunEvent, int | None, bool]) -> Reached | None:
+    workspace, run, event, most, once = wanted
+    target = {"workspace": workspace, "run": run}
+    if once:
+        for (delivered,) in rows(connection, SQL["sent_event"], {**target, "id": key(event.id)}):
+            return Reached(text(workspace), text(run), None, delivered=bool(delivered))
     if most is not None:
-        bindings = {"workspace": workspace, "run": run, "id": key(event.id), "most": most}
+        bindings = {**target, "id": key(event.id), "most": most}
         if rows(connection, SQL["events_full"], bindings)[0][0] >= most:
             raise InvalidState("Event buffer is full")
     reached = run_ends.signal(connection, workspace, run)
     if not reached:
         return None
-    connection.execute(SQL["insert_event"], {"workspace": workspace, "run": run, **_event_row(event)})
-    return reached[0]
+    delivered = bool(rows(connection, SQL["takes_event"], {**target, "type": event.type})[0][0])
+    connection.execute(SQL["insert_event"], {**target, **_event_row(event)})
+    if once:
+        connection.execute(SQL["insert_sent_event"], {**target, "id": key(event.id), "delivered": delivered})
+    return msgspec.structs.replace(reached[0], delivered=delivered)
 
 
 def _pause(connection: apsw.Connection, target: tuple[str, str, int]) -> Reached | None:
     workspace, run, now = target
     bindings = {"workspace": key(workspace), "run": key(run)}
-    owners = rows(connection, SQL["pause_run"], bindings)
+    owners = rows(connection, SQL["pause_run"], {**bindings, "now": now})
     if owners:
         endpoint_events.paused(connection, bindings["workspace"], bindings["run"], now)
     else:
@@ -96,11 +106,11 @@ def _pause(connection: apsw.Connection, target: tuple[str, str, int]) -> Reached
     return Reached(workspace, run, text_or_none(owners[0][0])) if owners else None
 
 
-def _resume(connection: apsw.Connection, wanted: tuple[str, str, int | None]) -> Reached | None:
-    workspace, run, budget = wanted
+def _resume(connection: apsw.Connection, wanted: tuple[str, str, int | None, int]) -> Reached | None:
+    workspace, run, budget, now = wanted
     target = {"workspace": key(workspace), "run": key(run)}
     costs.release(connection, target["workspace"], target["run"], budget)
-    owners = rows(connection, SQL["resume_run"], target)
+    owners = rows(connection, SQL["resume_run"], {**target, "now": now})
     return Reached(workspace, run, text_or_none(owners[0][0])) if owners else None
 
 

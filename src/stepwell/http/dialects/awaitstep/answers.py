@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from stepwell import values
 from stepwell.auth import DIALECTS
-from stepwell.errors import Forbidden, Overloaded, StepwellError, Unauthorized, ValidationFailed
+from stepwell.errors import Forbidden, KeyExpired, Overloaded, StepwellError, Unauthorized, ValidationFailed
 from stepwell.http.bodies import NOT_JSON
 from stepwell.http.errors import MethodNotAllowed, RateLimited, RouteNotFound, ServerFault
 from stepwell.http.routes import Answer
@@ -102,6 +102,8 @@ def _text(error: StepwellError) -> str:
         return "Malformed JSON" if error.message == NOT_JSON else "Validation failed"
     if isinstance(error, Forbidden) and error.details:
         return f"API key missing required scope: {_own_scope(error.details[0]['scope'])}"
+    if isinstance(error, KeyExpired):
+        return "API key expired"
     if isinstance(error, RateLimited):
         return "Too many requests"
     if isinstance(error, RouteNotFound):

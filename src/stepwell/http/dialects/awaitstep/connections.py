@@ -28,9 +28,11 @@ class NewConnection(Struct, rename="camel"):
 
 
 class Changes(Struct, rename="camel"):
-    """What is to be changed of a connection; new credentials replace all of the old."""
+    """What is to be changed of a connection; new credentials replace all of the old. With a slug, `conn_<slug>` stands
+    for its id; null takes the slug away."""
 
     name: Name | UnsetType = UNSET
+    slug: str | None | UnsetType = UNSET
     credentials: dict[str, Any] | UnsetType = UNSET
 
 
@@ -71,10 +73,12 @@ async def create_connection(call: Call[None, NewConnection]) -> Response:
 
 async def update_connection(call: Call[None, Changes]) -> Response:
     """PATCH /api/connections/{id}."""
-    named = await _connection(call)
+    named, body = await _connection(call), call.body
     if named.provider == OWN:
-        raise BadRequest("The stepwell connection cannot be changed")
-    changes = ConnectionChanges(name=call.body.name, credentials=call.body.credentials)
+        if body.slug is UNSET or (body.name, body.credentials) != (UNSET, UNSET):
+            raise BadRequest("Only the slug of the stepwell connection can be changed")
+        return bare(_row(await call.core.targets.set_slug(call.workspace, body.slug)))
+    changes = ConnectionChanges(name=body.name, slug=body.slug, credentials=body.credentials)
     return bare(_row(await call.core.connections.update(call.workspace, named.id, changes)))
 
 

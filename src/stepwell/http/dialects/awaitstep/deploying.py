@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from stepwell.core import VersionRefused, Wanted
-from stepwell.errors import NotFound, StepwellError, ValidationFailed
+from stepwell.errors import Fault, NotFound, StepwellError, ValidationFailed
 from stepwell.http.dialects.awaitstep.answers import BadRequest
 from stepwell.http.dialects.awaitstep.deploy_config import check_config, schedules, warnings
 from stepwell.http.dialects.awaitstep.deploy_route import address
@@ -123,13 +123,16 @@ async def _deploy(call: AnyCall, source: SourceWorkflow, version: SourceVersion,
     work = await _compiled(call, source, version, checked, config)
     tell("BINDINGS_READY")
     tell("CREATING_WORKER")
-    await core.sources.keep_secrets(call.workspace, workflow, work.secrets)
+    before = (await core.workflows.get(call.workspace, workflow)).document
+    if faults := core.workflows.faults({**before, **work.body}):  # found before anything that runs is touched
+        raise CompileFailed(_told(work.compiled, faults))
     tell("DEPLOYING")
     await core.sources.set_route(source, address(config))
+    await core.sources.keep_secrets(call.workspace, workflow, work.secrets)
     try:
         await core.sources.deploy(source, version, work.body, work.made_of, call.principal.key_id)
     except ValidationFailed as error:
-        raise CompileFailed(_told(work.compiled, error)) from None
+        raise CompileFailed(_told(work.compiled, error.faults)) from None
     tell("WORKER_DEPLOYED")
     tell("UPDATING_WORKFLOW")
     await _set_schedules(call, workflow, schedules(config))
@@ -141,10 +144,13 @@ async def _compiled(
 ) -> _Work:
     """What a sound version is compiled to in the environment of its workflow. Raises BadRequest."""
     known = await call.core.sources.resolve(source)
-    secrets = known.secrets.keys() | known.kept
     workflows, functions = await _targets(call, checked)
     compiled = compile_ir(
-        checked, variables=known.variables.keys(), secrets=secrets, workflows=workflows, functions=functions
+        checked,
+        variables=known.variables.keys(),
+        secrets=known.secrets.keys(),
+        workflows=workflows,
+        functions=functions,
     )
     function = source.kind == "script"
     code = _code(checked, source, workflows, functions) if function else ""
@@ -152,31 +158,33 @@ async def _compiled(
         raise BadRequest("IR validation failed", [fault.as_json() for fault in compiled.faults])
     auth = config.get("auth") or {}
     guard = {auth["secretName"]} if auth.get("type") == "secret" else set()
-    missing = sorted({*known.missing, *compiled.missing, *(guard - secrets)})
+    missing = sorted({*known.missing, *compiled.missing, *(guard - known.secrets.keys())})
     if missing:
         raise BadRequest(f"Missing or unresolved environment variables: {', '.join(missing)}")
-    read = None if compiled.env is None or source.trigger_code else compiled.env | guard
+    whole = compiled.reads_all or bool(source.trigger_code)
+    variables = known.variables if whole else _only(known.variables, compiled.env)
+    secrets = known.secrets if whole and function else _only(known.secrets, compiled.env | guard)
     made_of: Object = {"dialect": DIALECT, "version": version.id}
     trigger = checked.graph.trigger
     http = trigger.get("type") == "http"
     if function:
-        body = _function(code, config, _of(secrets, read), guarded=bool(source.trigger_code))
+        body = _function(code, config, secrets, guarded=bool(source.trigger_code))
     else:
         body = {**compiled.fields}
         made_of["http"] = {"method": trigger.get("method", "POST"), "auth": config.get("auth")} if http else None
-    body["variables"] = {name: known.variables[name] for name in _of(known.variables, read)} or None
+    body["variables"] = variables or None
     return _Work(
         body=body,
         made_of=made_of,
         compiled=compiled,
-        secrets={name: known.secrets[name] for name in _of(known.secrets, read)},
+        secrets=secrets,
         url=f"{call.core.public_url}/fn/wf_{source.workflow}" if function or http else None,
     )
 
 
-def _of(names: Collection[str], read: Collection[str] | None) -> list[str]:
-    """Those of the names that are read."""
-    return sorted(name for name in names if read is None or name in read)
+def _only(values: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    """Those of these names."""
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _code(checked: Checked, source: SourceWorkflow, workflows: Mapping[str, str], functions: Mapping[str, str]) -> str:
@@ -193,17 +201,17 @@ def _code(checked: Checked, source: SourceWorkflow, workflows: Mapping[str, str]
 
 def _function(code: str, config: Object, secrets: Collection[str], *, guarded: bool) -> Object:
     """The native definition of a function; `guarded` says that a program of its own takes every method."""
-    inline: Object = {"secrets": list(secrets), "triggerCode": guarded}
+    inline: Object = {"secrets": sorted(secrets), "triggerCode": guarded}
     if config.get("auth") is not None:
         inline["auth"] = config["auth"]
     step = {"id": "graph", "type": "code", "config": {"language": "javascript", "code": code}}
     return {"trigger": {"type": "api"}, "inline": inline, "steps": [step]}
 
 
-def _told(compiled: CompiledIr, error: ValidationFailed) -> str:
+def _told(compiled: CompiledIr, faults: list[Fault]) -> str:
     """What the core refuses, by the nodes that it comes from."""
     told = []
-    for fault in error.faults[:5]:
+    for fault in faults[:5]:
         node = compiled.node_at(fault.path)
         told.append(f"{fault.field if node is None else node}: {fault.message}")
     return f"Compile error: {'; '.join(told)}"[:1000]
@@ -224,7 +232,8 @@ async def _set_schedules(call: AnyCall, workflow: str, crons: list[str]) -> None
 
 
 async def _targets(call: AnyCall, checked: Checked) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The workflows and functions of the workspace by every name that a node may have for them."""
+    """The workflows and functions of the workspace by every name that a node may have for them; functions also by
+    their addresses, as far as nodes use them."""
     workflows: dict[str, str] = {}
     functions: dict[str, str] = {}
     if not any(node.type in ("sub_workflow", "sub_script") for node in checked.graph.nodes):
@@ -238,4 +247,10 @@ async def _targets(call: AnyCall, checked: Checked) -> tuple[Mapping[str, str], 
                 if name:
                     known[name] = row.id
         before = rows[-1].id
+    for node in checked.graph.nodes:
+        address = node.data.get("workerName")
+        if node.type == "sub_script" and isinstance(address, str) and address not in functions:
+            place = await call.core.store.sources.route(address.strip("/").removeprefix("fn/"))
+            if place is not None and place[0] == call.workspace:
+                functions[address] = place[1]
     return workflows, functions

@@ -6,16 +6,16 @@ import re
 import msgspec
 from starlette.responses import Response
 
+from stepwell import values
 from stepwell.core import RunView
 from stepwell.errors import Fault, InvalidState, ValidationFailed
-from stepwell.http.dialects.awaitstep.answers import JSON, bare
+from stepwell.http.dialects.awaitstep.answers import bare
 from stepwell.http.dialects.awaitstep.located import idempotency_key, run, run_exists, run_of
 from stepwell.http.dialects.awaitstep.names import EVENT_TYPE
 from stepwell.http.dialects.awaitstep.run_row import status_of
-from stepwell.http.dialects.awaitstep.wire_runs import Delivered, EventBody, Instance
+from stepwell.http.dialects.awaitstep.wire_runs import PARAMS_BYTES, Delivered, EventBody, Instance
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
-from stepwell.states import RunState
-from stepwell.store import Answered, Workflow
+from stepwell.store import Workflow
 from stepwell.values import Json
 
 HEADER = "X-Stepwell-Event"
@@ -50,6 +50,9 @@ async def deliver(call: AnyCall, row: Workflow, event: Event, key: str | None) -
 
 async def send(call: Call[None, EventBody]) -> Response:
     """POST /api/v1/workflows/{id}/runs/{run_id}/events."""
+    if len(values.encode(call.body.payload)) > PARAMS_BYTES:
+        fault = Fault(("payload",), "An event's payload must be under 100 KB")
+        raise ValidationFailed("Invalid request", [fault], within="body")
     view = await run(call)
     event = Event(view.run.id, call.body.event_type, call.body.payload)
     return await _answered(call, view, event, idempotency_key(call), told=True)
@@ -57,35 +60,17 @@ async def send(call: Call[None, EventBody]) -> Response:
 
 async def _answered(call: AnyCall, view: RunView, event: Event, key: str | None, *, told: bool) -> Response:
     """The answer, which says itself whether a wait was open if it is `told`; the header says so in any case."""
-
-    async def act() -> Answered:
-        delivered = await _sent(call, view, event, key)
-        answer = bare(Delivered(view.run.id, delivered))
-        return Answered(200, bytes(answer.body))
-
-    answered, _ = await call.core.repeats.once(call.workspace, f"event:{view.run.id}", key, act)
-    outcome = msgspec.json.decode(answered.body, type=Delivered)
-    headers = {HEADER: "delivered" if outcome.delivered else "buffered"}
-    if told:
-        return Response(answered.body, answered.status, headers, JSON)
-    return bare(Instance(outcome.instance_id), answered.status, headers)
-
-
-async def _sent(call: AnyCall, view: RunView, event: Event, key: str | None) -> bool:
-    """Whether a wait of the type was open when the event was kept."""
-    if view.run.state.final:
-        raise InvalidState(f"Run is {status_of(view.run)}")
-    id = None if key is None else _event_id(view.run.id, key)
+    run = view.run.id
+    id = None if key is None else _event_id(run, key)
     try:
-        await call.core.signals.send(call.workspace, view.run.id, event.type, event.payload, id, MOST_BUFFERED)
+        sent = await call.core.signals.send(call.workspace, run, event.type, event.payload, id, MOST_BUFFERED)
     except InvalidState:
-        now = await call.core.runs.get(call.workspace, view.run.id)
-        if now.run.state.final:  # it ended meanwhile
+        now = await call.core.runs.get(call.workspace, run)
+        if now.run.state.final:
             raise InvalidState(f"Run is {status_of(now.run)}") from None
         raise
-    if view.run.state is RunState.PAUSED:
-        return False
-    return any(wait.kind == "event" and wait.type == event.type for wait in view.waits)
+    headers = {HEADER: "delivered" if sent.delivered else "buffered"}
+    return bare(Delivered(run, sent.delivered) if told else Instance(run), 200, headers)
 
 
 def _event_id(run: str, key: str) -> str:

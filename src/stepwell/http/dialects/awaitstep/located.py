@@ -4,14 +4,23 @@ from stepwell.core import RunView
 from stepwell.errors import Fault, FunctionHasNoRuns, NotFound, ValidationFailed
 from stepwell.http.dialects.awaitstep.names import reference, run_id
 from stepwell.http.routes import AnyCall
+from stepwell.states import WorkflowStatus
 from stepwell.store import Workflow
 
 LONGEST_KEY = 255
 
 
 async def workflow(call: AnyCall) -> Workflow:
-    """The workflow of the path. Raises NotFound."""
-    return await call.core.workflows.row(call.workspace, reference("wf", call.params["id"]))
+    """The workflow of the path. Raises NotFound, also of one that was put away."""
+    return await named_workflow(call, call.params["id"])
+
+
+async def named_workflow(call: AnyCall, named: str) -> Workflow:
+    """A workflow by id or slug. Raises NotFound, also of one that was put away."""
+    row = await call.core.workflows.row(call.workspace, reference("wf", named))
+    if row.status is WorkflowStatus.ARCHIVED:
+        raise NotFound("Workflow not found")
+    return row
 
 
 async def workflow_exists(call: AnyCall) -> None:

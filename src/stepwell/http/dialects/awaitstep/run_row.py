@@ -112,7 +112,7 @@ def run_row(view: RunView, graph: Graph, *, steps: bool) -> RunRow:
 
 
 def _moments(view: RunView) -> list[int]:
-    times = [view.run.started_at, view.run.ended_at]
+    times = [view.run.started_at, view.run.ended_at, view.run.steered_at]
     times += [time for step in view.steps for time in (step.started_at, step.ended_at)]
     return [time for time in times if time is not None]
 

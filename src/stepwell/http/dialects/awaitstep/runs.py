@@ -1,22 +1,25 @@
 """Runs: listed and read. Source: AwaitStep contract 4.1, 6."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from starlette.responses import Response
 
 from stepwell.errors import NotFound
 from stepwell.http.dialects.awaitstep.answers import bare
-from stepwell.http.dialects.awaitstep.located import run, run_exists, workflow, workflow_exists
-from stepwell.http.dialects.awaitstep.names import STATUS, reference
+from stepwell.http.dialects.awaitstep.located import named_workflow, run, run_exists, workflow, workflow_exists
+from stepwell.http.dialects.awaitstep.names import STATUS
 from stepwell.http.dialects.awaitstep.pages import after, listing
-from stepwell.http.dialects.awaitstep.run_row import Graphs, run_row, status_of
+from stepwell.http.dialects.awaitstep.run_row import Graphs, run_row
 from stepwell.http.dialects.awaitstep.wire_runs import AllRunsQuery, RunRow, RunsQuery
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.states import RunState
-from stepwell.store import Run, RunFilter
+from stepwell.store import RunFilter
 
-_AT_ONCE = 200
-_OPEN = (RunState.RUNNING, RunState.SUSPENDED, RunState.PAUSED)
+_CHOSEN: Mapping[str, tuple[RunState, ...]] = {
+    "paused": (RunState.RUNNING, RunState.SUSPENDED, RunState.PAUSED),
+    "waiting": (RunState.RUNNING, RunState.SUSPENDED),
+}
+"""What else than the states of its name a word selects: running ones as far as they wait."""
 
 
 async def get_run(call: Call[None, None]) -> Response:
@@ -36,7 +39,7 @@ async def list_all_runs(call: Call[AllRunsQuery, None]) -> Response:
     if named is None:
         return await _listed(call, None)
     try:
-        row = await call.core.workflows.row(call.workspace, reference("wf", named))
+        row = await named_workflow(call, named)
     except NotFound:
         return bare({"data": [], "nextCursor": None})
     return await _listed(call, row.id)
@@ -45,7 +48,7 @@ async def list_all_runs(call: Call[AllRunsQuery, None]) -> Response:
 async def _listed(call: AnyCall, workflow: str | None) -> Response:
     query = call.query
     before = after(query.cursor, "run")
-    runs = await _page(call, workflow, query.status, before, query.limit + 1)
+    runs = await call.core.runs.page(_filter(call, workflow, query.status, before, query.limit + 1))
     graphs = Graphs(call)
     rows = {}
     for each in runs[: query.limit]:
@@ -54,33 +57,16 @@ async def _listed(call: AnyCall, workflow: str | None) -> Response:
     return listing(runs, query.limit, lambda each: rows[each.id], "run", lambda each: each.id)
 
 
-async def _page(call: AnyCall, workflow: str | None, word: str | None, before: str | None, limit: int) -> list[Run]:
-    if word in ("running", "paused", "waiting"):
-        return await _open_runs(call, workflow, _chosen(word), before, limit)
-    states = () if word is None else tuple(state for state, known in STATUS.items() if known == word)
-    wanted = RunFilter(workspace=call.workspace, workflow=workflow, states=states, before=before, limit=limit)
-    return await call.core.runs.page(wanted)
-
-
-async def _open_runs(
-    call: AnyCall, workflow: str | None, chosen: Callable[[Run], bool], before: str | None, limit: int
-) -> list[Run]:
-    """A page of open runs by what tells more of a run than its state does."""
-    found: list[Run] = []
-    while True:
-        wanted = RunFilter(workspace=call.workspace, workflow=workflow, states=_OPEN, before=before, limit=_AT_ONCE)
-        runs = await call.core.runs.page(wanted)
-        found += [run for run in runs if chosen(run)]
-        if len(found) >= limit or len(runs) < _AT_ONCE:
-            return found[:limit]
-        before = runs[-1].id
-
-
-def _chosen(word: str) -> Callable[[Run], bool]:
-    """Whether a run is of that word; `waiting` are those that are paused but by nobody."""
-    if word == "waiting":
-        return lambda run: status_of(run) == "paused" and run.state is not RunState.PAUSED
-    return lambda run: status_of(run) == word
+def _filter(call: AnyCall, workflow: str | None, word: str | None, before: str | None, limit: int) -> RunFilter:
+    states = () if word is None else _CHOSEN.get(word) or tuple(state for state in STATUS if STATUS[state] == word)
+    return RunFilter(
+        workspace=call.workspace,
+        workflow=workflow,
+        states=states,
+        waiting=None if word is None else word != "running",
+        before=before,
+        limit=limit,
+    )
 
 
 _LIST = (Answer(status=200, data=RunRow, listed=True),)

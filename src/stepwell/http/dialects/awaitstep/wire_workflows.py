@@ -51,10 +51,11 @@ class EnvVar(Struct, rename="camel"):
 
 
 class WorkflowChanges(Struct, rename="camel"):
-    """What is to be changed of a workflow."""
+    """What is to be changed of a workflow; with a slug, `wf_<slug>` stands for its id. null takes the slug away."""
 
     name: Name | UnsetType = UNSET
     description: Description | None | UnsetType = UNSET
+    slug: str | None | UnsetType = UNSET
     env_vars: list[EnvVar] | UnsetType = UNSET
     trigger_code: Code | None | UnsetType = UNSET
     dependencies: Any = UNSET

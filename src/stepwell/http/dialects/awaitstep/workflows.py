@@ -64,7 +64,7 @@ async def update_workflow(call: Call[None, WorkflowChanges]) -> Response:
         raise BadRequest("triggerCode is only used by functions")
     if source is not None:
         await _settings(call, source, body)
-    given = {"name": body.name, "description": body.description}
+    given = {"name": body.name, "description": body.description, "slug": body.slug}
     changes = {name: value for name, value in given.items() if value is not UNSET}
     if changes:
         made_of = (await call.core.workflows.get(call.workspace, row.id)).document.get("source")
@@ -85,6 +85,7 @@ async def delete_workflow(call: Call[DeleteQuery, None]) -> Response:
             except InvalidState:
                 continue  # it ended meanwhile
     await call.core.sources.delete(call.workspace, row.id)
+    await _delete_runs(call, row.id)
     return bare(Done())
 
 
@@ -131,6 +132,20 @@ async def shown(call: AnyCall, row: Workflow) -> WorkflowRow:
         created_at=iso(created_ms(row.id)),
         updated_at=iso(max(row.updated_at, 0 if source is None else source.updated_at)),
     )
+
+
+async def _delete_runs(call: AnyCall, workflow: str) -> None:
+    """Forget the runs of a workflow that takes no more; one that was started at the last moment goes on."""
+    before = None
+    while runs := await call.core.runs.page(
+        RunFilter(workspace=call.workspace, workflow=workflow, before=before, limit=_AT_ONCE)
+    ):
+        for run in runs:
+            try:
+                await call.core.runs.delete(call.workspace, run.id)
+            except (InvalidState, NotFound):
+                continue
+        before = runs[-1].id
 
 
 async def _listed(call: AnyCall, row: Workflow) -> WorkflowRow:

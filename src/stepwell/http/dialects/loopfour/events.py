@@ -15,8 +15,8 @@ from stepwell.http.routes import Answer, Call, Rate, Route
 async def send_event(call: Call[None, requests.EventBody]) -> Response:
     """POST /runs/{id}/events."""
     body = call.body
-    event = await call.core.signals.send(call.workspace, run_id(call.params["id"]), body.type, body.payload)
-    return success(wire.EventAccepted(event_id=f"evt_{event}", delivered=1), 202)
+    sent = await call.core.signals.send(call.workspace, run_id(call.params["id"]), body.type, body.payload)
+    return success(wire.EventAccepted(event_id=f"evt_{sent.id}", delivered=1), 202)
 
 
 async def broadcast_event(call: Call[None, requests.BroadcastBody]) -> Response:

@@ -61,14 +61,15 @@ class NodeSteps(msgspec.Struct, frozen=True):
 
 class CompiledIr(msgspec.Struct, frozen=True):
     """The native fields `trigger` and `steps`; the node of each step; environment variables that are missing, and those
-    that are read, None if any may be."""
+    that are read: with `reads_all` code may read any."""
 
     fields: dict[str, Json]
     warnings: tuple[str, ...]
     origins: dict[str, str]
     faults: list[GraphFault]
     missing: tuple[str, ...] = ()
-    env: frozenset[str] | None = frozenset()
+    env: frozenset[str] = frozenset()
+    reads_all: bool = False
 
     def node_at(self, path: Path) -> str | None:
         """The node that a place of the native document comes from."""
@@ -134,8 +135,10 @@ def compile_ir(
     shop = Workshop(graph, checked.structure.items, Surroundings(variables, secrets, workflows, functions))
     builder = Builder(shop, checked.structure.items)
     fields: dict[str, Json] = {"trigger": native_trigger(graph.trigger), "steps": builder.build()}
-    read = None if shop.reads_all else frozenset(shop.read)
-    return CompiledIr(fields, checked.warnings, builder.origins, shop.faults, tuple(sorted(shop.missing)), read)
+    missing = tuple(sorted(shop.missing))
+    return CompiledIr(
+        fields, checked.warnings, builder.origins, shop.faults, missing, frozenset(shop.read), shop.reads_all
+    )
 
 
 def node_steps(ir: Json) -> list[NodeSteps]:
