@@ -9,7 +9,7 @@ import requests
 from answering import Answering
 from awaitstep_client import AwaitstepApi, awaitstep
 from awaitstep_graphs import graph, node, step
-from live import PATIENCE_S, Api
+from live import PATIENCE_S, Api, transform
 from stepwell.values import Json, decode
 
 
@@ -179,6 +179,20 @@ def test_a_sub_workflow_is_started_and_its_instance_told(client: AwaitstepApi) -
     run = client.answer("GET", f"/api/workflows/{child}/runs/{told['run']['instanceId']}")
     assert run["params"] == {"n": 5}
     assert sorted(told["run"]) == ["instanceId"]
+
+
+def test_a_started_run_counts_for_the_key_that_called_the_function(client: AwaitstepApi) -> None:
+    child = client.native.workflow(transform(steps=[{**transform()["steps"][0], "costCents": 5}]))
+    call = node("call", "sub_workflow", name="EXPORT_run", workflowId=child, workflowName="child")
+    url = function(client, call)
+    client.deploy(url.rpartition("/")[2], config={"auth": {"type": "key"}})
+    (key,) = [each["id"] for each in client.native.data("GET", "/admin/keys") if each["name"] == "awaitstep"]
+    client.native.data("PUT", f"/admin/keys/{key}/budget", {"amountCents": 10})
+
+    told = decode(requests.post(url, headers={"Authorization": f"Bearer {client.key}"}, timeout=PATIENCE_S).content)
+
+    client.native.until(f"run_{told['run']['instanceId']}", lambda run: run["status"] == "completed")
+    assert client.native.data("GET", f"/admin/keys/{key}/budget")["spentCents"] == 5
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from stepwell.steps.ports import Call, EffectType, Host, Ports
 from stepwell.values import Json
 
 TIMEOUT_S = 30.0
-Asked = Callable[[str, str, str, Json], Awaitable[Json]]
+Asked = Callable[[str, str, str, str | None, Json], Awaitable[Json]]
 
 
 class FunctionHost:
@@ -28,19 +28,19 @@ class FunctionHost:
         self._ids = ids
         self._known: Mapping[str, Asked] = {"api": self._step, "function": self._step, "start": self._start}
 
-    def of(self, workspace: str, workflow: str, request: str) -> Host:
-        """The host of one call of a function."""
+    def of(self, workspace: str, workflow: str, request: str, key: str | None) -> Host:
+        """The host of one call of a function; `key` is that of its caller, whose budget runs count for."""
 
         async def answer(question: Json) -> Json:
             asked = question if isinstance(question, dict) else {}
             perform = self._known.get(str(asked.get("do")))
             if perform is None or not isinstance(asked.get("config"), dict):
                 raise StepError(f"Expected do (one of {', '.join(self._known)}) and config", kind="code")
-            return await perform(workspace, workflow, request, asked)
+            return await perform(workspace, workflow, request, key, asked)
 
         return answer
 
-    async def _step(self, workspace: str, workflow: str, request: str, question: Json) -> Json:
+    async def _step(self, workspace: str, workflow: str, request: str, key: str | None, question: Json) -> Json:
         call = Call(
             workspace=workspace,
             workflow_id=workflow,
@@ -56,12 +56,12 @@ class FunctionHost:
         step = cast(EffectType, STEP_TYPES[question["do"]])
         return await step.perform(None, question["config"], call, self._ports)
 
-    async def _start(self, workspace: str, workflow: str, request: str, question: Json) -> Json:
+    async def _start(self, workspace: str, workflow: str, request: str, key: str | None, question: Json) -> Json:
         config = question["config"]
-        given = config.get("input")
+        given = {} if config.get("input") is None else config["input"]
         try:
             started = await self._runs.start(
-                workspace, StartRequest(workflow=str(config.get("workflow")), input={} if given is None else given)
+                workspace, StartRequest(workflow=str(config.get("workflow")), input=given, key=key)
             )
         except ValidationFailed as error:
             told = "; ".join(f"{fault.field}: {fault.message}" for fault in error.faults)

@@ -95,12 +95,20 @@ class Functions:
         self._clock = clock
         self._events = events
         self._watched: OrderedDict[tuple[str, str], _Watched] = OrderedDict()
-        self.host_of: Callable[[str, str, str], Host] | None = None  # by workspace, function and request
+        self.host_of: Callable[[str, str, str, str | None], Host] | None = None  # by workspace, function, request, key
 
     async def call(
-        self, workspace: str, workflow: str, plan: Plan, event: Json, *, request: Json = None, request_id: str = ""
+        self,
+        workspace: str,
+        workflow: str,
+        plan: Plan,
+        event: Json,
+        *,
+        request: Json = None,
+        request_id: str = "",
+        key: str | None = None,
     ) -> FunctionAnswer:
-        """Call a function with an event. Whatever its code does is an answer.
+        """Call a function with an event. Whatever its code does is an answer. `key` is the id of the caller's key.
 
         Raises:
             FunctionBusy.
@@ -112,7 +120,7 @@ class Functions:
         began = self._clock.monotonic()
         answer = _failed("Internal server error")
         try:
-            answer = await self._run(workspace, workflow, plan, {"event": event, "request": request}, request_id)
+            answer = await self._run(workspace, workflow, plan, {"event": event, "request": request}, request_id, key)
         except TimeoutError:
             answer = _failed(f"Function timed out after {TIMEOUT_S} seconds")
         except StepError as error:
@@ -151,7 +159,7 @@ class Functions:
         return [] if found is None else list(reversed(found.lines))[:limit]
 
     async def _run(
-        self, workspace: str, workflow: str, plan: Plan, given: dict[str, Json], request_id: str
+        self, workspace: str, workflow: str, plan: Plan, given: dict[str, Json], request_id: str, key: str | None
     ) -> FunctionAnswer:
         secrets = await self._open(workspace, workflow, (plan.inline or {}).get("secrets", []))
         box = self._markers.box(workspace, workflow, secrets)
@@ -168,7 +176,7 @@ class Functions:
         def log(line: str) -> None:
             lines.append(FunctionLine(self._clock.now_ms(), request_id, mask_text(box.hide(line))))
 
-        host = None if self.host_of is None else self.host_of(workspace, workflow, request_id)
+        host = None if self.host_of is None else self.host_of(workspace, workflow, request_id, key)
         async with asyncio.timeout(TIMEOUT_S):
             told = mask(box.hide(await self._code.run(workspace, script, log, host)))
         if "error" in told:

@@ -56,11 +56,15 @@ class FunctionRoute:
         body = await read_body(receive, headers, self.body_limit)
         if not entry.function:
             return await self._start(entry, caller, named, body)
-        given = _request(scope, named, body) if entry.by_itself else None
-        event: Json = {"payload": _payload(body)}
         try:
             done = await self.core.functions.call(
-                entry.workspace, entry.workflow, entry.plan, event, request=given, request_id=request
+                entry.workspace,
+                entry.workflow,
+                entry.plan,
+                {"payload": _payload(body)},
+                request=_request(scope, named, body) if entry.by_itself else None,
+                request_id=request,
+                key=None if caller is None else caller.key_id,
             )
         except FunctionBusy:
             return _told(503, "Function is busy", {"Retry-After": "1"})
