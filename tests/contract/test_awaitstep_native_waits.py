@@ -92,6 +92,6 @@ def test_each_route_demands_its_scope_and_no_other(client: AwaitstepApi, route: 
 
 
 def test_a_body_of_another_type_is_refused(client: AwaitstepApi) -> None:
-    told = client.error("POST", "/api/workflows", {"name": "a"}, 415, headers={"Content-Type": "text/plain"})
+    told = client.error("POST", "/api/workflows", {"name": "a"}, 415, headers={"Content-Type": "application/xml"})
 
     assert told == "Content-Type must be application/json"
