@@ -163,9 +163,7 @@
     for (const value of [...shared, ask]) freeze(value);
     for (const key of own) {
       const found = getOwnPropertyDescriptor(globalThis, key);
-      if (found.configurable) {
-        defineProperty(globalThis, key, 'value' in found ? { writable: false, configurable: false } : { configurable: false });
-      }
+      defineProperty(globalThis, key, 'value' in found ? { writable: false, configurable: false } : { configurable: false });
     }
     return true;
   };

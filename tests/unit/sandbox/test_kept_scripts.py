@@ -18,6 +18,40 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     await sandbox.close()
 
 
+FROZEN = """
+const seen = new Set(), bad = [];
+const visit = (value, path) => {
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return;
+  if (value === globalThis || seen.has(value)) return;
+  seen.add(value);
+  if (!Object.isFrozen(value)) bad.push(path);
+  visit(Object.getPrototypeOf(value), `${path} above`);
+  for (const key of Reflect.ownKeys(value)) {
+    const found = Object.getOwnPropertyDescriptor(value, key), name = `${path}.${String(key)}`;
+    for (const part of [found.value, found.get, found.set]) visit(part, name);
+  }
+};
+for (const key of Reflect.ownKeys(globalThis)) {
+  const found = Object.getOwnPropertyDescriptor(globalThis, key);
+  if (found.configurable || found.writable) bad.push(String(key));
+  for (const part of [found.value, found.get, found.set]) visit(part, String(key));
+}
+const segments = new Intl.Segmenter().segment('a');
+const more = [function* () {}, function* () {}.prototype, async function* () {}, async function* () {}.prototype,
+  async () => {}, [].values(), new Map().keys(), new Set().keys(), ''[Symbol.iterator](), 'a'.matchAll(/a/g),
+  [].values().map(String), Iterator.from({ next() {} }), segments, segments[Symbol.iterator](), new Uint8Array().keys(),
+];
+more.forEach((value, at) => visit(Object.getPrototypeOf(value), `more ${at}`));
+visit(__ask, '__ask');
+visit(arguments.callee, 'callee');
+return [seen.size > 1000, bad];
+"""
+
+
+async def test_all_that_scripts_share_is_frozen(sandbox):
+    assert await sandbox.run("w", Script("javascript", FROZEN, None, kept=True), print) == [True, []]
+
+
 async def twice(sandbox: Sandbox, code: str, lines: list[str] | None = None) -> list[Json]:
     """What a script gives in its first and its second call; `input` is which of them it is."""
     log = ([] if lines is None else lines).append
@@ -44,6 +78,7 @@ async def twice(sandbox: Sandbox, code: str, lines: list[str] | None = None) -> 
         "console.log = () => 'mine'",
         "arguments.callee.mine = 1",
         "__ask.mine = 1",
+        "setTimeout = () => 0",
         "'mine'.match(/m(i)ne/)",
         "[].values().__proto__.next = () => ({done: true})",
         "(function* () {})().__proto__.__proto__.next = 1",
@@ -57,7 +92,7 @@ async def test_a_call_finds_nothing_of_the_one_before(sandbox, left):
         f"if (input === 1) {{ try {{ {left} }} catch (error) {{}} }}\n"
         "return [Reflect.ownKeys(globalThis).length, typeof undeclared, typeof made, typeof fixed, typeof inherited, "
         "[].mine, ({}).mine, __ask.mine, JSON.parse('1'), typeof console.log(''), arguments.callee.mine, RegExp.$1, "
-        "[...'ab'], "
+        "[...'ab'], String(setTimeout).length, "
         "[...(function* () { yield 1 })()], Date.now() > 0, new Error('a').name, new NonRetryableError('a').name, "
         "Object.isExtensible(globalThis)];"
     )
