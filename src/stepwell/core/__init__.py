@@ -54,6 +54,8 @@ from stepwell.core.workspaces import Workspaces
 
 __all__ = [
     "Budgets",
+    "Entries",
+    "Entry",
     "MonthlyBudget",
     "Rotation",
     "VaultStatus",
@@ -113,8 +115,6 @@ __all__ = [
     "Firings",
     "FunctionAnswer",
     "FunctionBusy",
-    "Entries",
-    "Entry",
     "FunctionHost",
     "FunctionLine",
     "FunctionStats",

@@ -36,7 +36,7 @@ class Spending:
         return ledger.budget is None and ledger.held is None and not self._gear.environment.has_budgets(self._workspace)
 
     async def admit(self, step: Step, path: str) -> None:
-        """A step is about to begin that has not begun before; `begun` is called once it has.
+        """A step is about to begin that has not begun before; `begun` is called once it has, or has not.
 
         Raises:
             Overdrawn: it must not, and no other one may.
@@ -46,11 +46,12 @@ class Spending:
         if ledger.stops:
             raise Overdrawn
         price = price_of(step)
-        overdraft = self._of_run(price) or await self._of_month(price)
+        held = 0 if price == FREE else self._under_way()
+        self._admitted[path] = price.estimate  # at once: while this is judged, others ask
+        overdraft = self._of_run(price, held) or await self._of_month(price, held)
         if overdraft is None:
             if ledger.held is not None:  # meanwhile it suffices
                 ledger.hold(None)
-            self._admitted[path] = price.estimate
             return
         ledger.hold(values.encode(as_json(overdraft)))
         self._gear.events.emit("run.over_budget", run=self._journal.run.id, action=overdraft.action)
@@ -60,7 +61,7 @@ class Spending:
         raise Halted
 
     def begun(self, path: str) -> None:
-        """From here on the journal tells of the step."""
+        """From here on the journal tells of the step, if it began."""
         self._admitted.pop(path, None)
 
     def end(self) -> bytes:
@@ -78,15 +79,13 @@ class Spending:
     def _workspace(self) -> str:
         return self._journal.run.workspace
 
-    def _of_run(self, price: Price) -> Overdraft | None:
+    def _of_run(self, price: Price, held: int) -> Overdraft | None:
         """The run's own budget also keeps it from free steps once it is overdrawn."""
         ledger = self._journal.ledger
         budget, spent = ledger.budget, ledger.spent
         if budget is None:
             return None
-        free = not price.estimate and not price.metered
-        held = 0 if free else self._under_way()
-        if spent + held + price.estimate <= budget and (spent < budget or free):
+        if spent + held + price.estimate <= budget and (spent < budget or price == FREE):
             return None
         return Overdraft("run", budget, spent, price.estimate, self._journal.run.over_budget, held)
 
@@ -100,14 +99,12 @@ class Spending:
                 needed[path] = price_of(step).estimate
         return sum(needed.values())
 
-    async def _of_month(self, price: Price) -> Overdraft | None:
+    async def _of_month(self, price: Price, held: int) -> Overdraft | None:
         """A monthly budget keeps runs only from what costs something."""
         if price == FREE:
             return None
         ledger = self._journal.ledger
-        found = await self._gear.environment.overdraft(
-            self._journal.run, ledger.unwritten + self._under_way(), price.estimate
-        )
+        found = await self._gear.environment.overdraft(self._journal.run, ledger.unwritten + held, price.estimate)
         return None if found is not None and found.action == "ask" and ledger.excused else found
 
 

@@ -245,8 +245,8 @@ class Walk:
         if record is None and step.requires and (missing := _missing(step, scope)) is not None:
             return self._recorder.fail(step, path, now, missing.as_json())
         if record is None and not self._spending.unlimited():
-            await self._spending.admit(step, path)
             try:
+                await self._spending.admit(step, path)
                 return await self._perform(step, path, record, scope, now)
             finally:
                 self._spending.begun(path)
