@@ -167,11 +167,21 @@ def test_a_call_starts_a_run(client: AwaitstepApi) -> None:
     assert client.answer("GET", f"/api/workflows/{made}/runs/{told['instanceId']}")["params"] == {"n": 1}
 
 
-def test_the_method_of_the_trigger_starts_it(client: AwaitstepApi) -> None:
-    made = workflow(client, {"type": "http", "method": "PUT"})
+@pytest.mark.parametrize("method", ["PUT", "put"])
+def test_the_method_of_the_trigger_starts_it(client: AwaitstepApi, method: str) -> None:
+    made = workflow(client, {"type": "http", "method": method})
 
     assert called(client, made, {}, "PUT")[0] == 200
     assert called(client, made, {})[0] == 404
+
+
+def test_a_method_that_there_is_not_is_refused_at_save(client: AwaitstepApi) -> None:
+    ir = graph(step("only", "return 1"), edges="", trigger={"type": "http", "method": "FETCH"})
+
+    told = client.answer("POST", f"/api/workflows/{client.create()}/versions", {"ir": ir}, 400)
+
+    assert told["error"] == "Invalid IR"
+    assert told["details"][0]["path"] == "ir.trigger.method"
 
 
 def test_an_empty_body_is_no_params(client: AwaitstepApi) -> None:

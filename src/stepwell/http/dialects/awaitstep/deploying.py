@@ -13,7 +13,7 @@ from stepwell.http.dialects.awaitstep.answers import BadRequest
 from stepwell.http.dialects.awaitstep.deploy_config import check_config, schedules, warnings
 from stepwell.http.dialects.awaitstep.deploy_route import address
 from stepwell.http.dialects.awaitstep.functions import compile_function
-from stepwell.http.dialects.awaitstep.ir import Checked, CompiledIr, GraphFault, compile_ir
+from stepwell.http.dialects.awaitstep.ir import Checked, CompiledIr, GraphFault, compile_ir, http_method
 from stepwell.http.dialects.awaitstep.names import DIALECT, reference
 from stepwell.http.dialects.awaitstep.versions import checked_ir, version_id
 from stepwell.http.dialects.awaitstep.wire_workflows import DeployBody, Deployed, Object
@@ -171,7 +171,7 @@ async def _compiled(
         body = _function(code, config, secrets, guarded=bool(source.trigger_code))
     else:
         body = {**compiled.fields}
-        made_of["http"] = {"method": trigger.get("method", "POST"), "auth": config.get("auth")} if http else None
+        made_of["http"] = {"method": http_method(trigger), "auth": config.get("auth")} if http else None
     body["variables"] = variables or None
     return _Work(
         body=body,

@@ -9,7 +9,7 @@ import msgspec
 from stepwell.core import Draft
 from stepwell.errors import Fault, ValidationFailed
 from stepwell.http.dialects.awaitstep.ir.containers import Builder
-from stepwell.http.dialects.awaitstep.ir.nodes import too_deep
+from stepwell.http.dialects.awaitstep.ir.nodes import METHODS, too_deep
 from stepwell.http.dialects.awaitstep.ir.shape import Graph, Node, read
 from stepwell.http.dialects.awaitstep.ir.structure import CONTAINERS, TYPES, GraphFault, Structure, structure
 from stepwell.http.dialects.awaitstep.ir.workshop import Place, Script, Step, Surroundings, Workshop
@@ -178,37 +178,51 @@ def native_trigger(trigger: dict[str, Json]) -> dict[str, Json]:
     return {"type": "api"}
 
 
+def http_method(trigger: dict[str, Json]) -> str:
+    """The method that calls an http trigger."""
+    return str(trigger.get("method") or "POST").upper()
+
+
 def _cron(trigger: dict[str, Json]) -> Json:
     return trigger.get("cron", trigger.get("expression", trigger.get("schedule")))
 
 
 def _of_kind(graph: Graph, kind: str) -> Iterator[GraphFault]:
     """Faults of the trigger, and of what a function may not have."""
-    trigger = graph.trigger.get("type", "manual")
-    at: Path = ("ir", "trigger", "type")
-    if kind == "script":
-        for node in graph.nodes:
-            if node.type in FUNCTION_REFUSES:
-                yield GraphFault((*node.path, "type"), f"A function cannot have a {node.type}", node.id)
-        if graph.trigger and trigger != "http":
-            yield GraphFault(at, "A function has no trigger but http")
+    if kind != "script":
+        yield from _of_trigger(graph.trigger)
         return
-    if trigger not in ("manual", "cron", "http", "event"):
-        yield GraphFault(at, f"Unknown trigger type: {trigger}"[:300])
-    elif trigger == "cron":
-        cron = _cron(graph.trigger)
-        if not isinstance(cron, str):
-            yield GraphFault(("ir", "trigger", "cron"), "Required" if cron is None else "Expected string")
+    for node in graph.nodes:
+        if node.type in FUNCTION_REFUSES:
+            yield GraphFault((*node.path, "type"), f"A function cannot have a {node.type}", node.id)
+    if graph.trigger and graph.trigger.get("type") != "http":
+        yield GraphFault(("ir", "trigger", "type"), "A function has no trigger but http")
+
+
+def _of_trigger(trigger: dict[str, Json]) -> Iterator[GraphFault]:
+    at: Path = ("ir", "trigger")
+    match trigger.get("type", "manual"):
+        case "manual":
             return
-        try:
-            compile_cron(cron)
-        except ValidationFailed as error:
-            for fault in error.faults:
-                yield GraphFault(("ir", "trigger", "cron"), fault.message)
-    elif trigger == "event":
-        event = graph.trigger.get("eventType")
-        if not isinstance(event, str) or not _EVENT_TYPE.fullmatch(event):
-            yield GraphFault(("ir", "trigger", "eventType"), "Expected 1 to 100 letters, digits, _ or -")
+        case "cron":
+            cron = _cron(trigger)
+            try:
+                if not isinstance(cron, str):
+                    yield GraphFault((*at, "cron"), "Required" if cron is None else "Expected string")
+                else:
+                    compile_cron(cron)
+            except ValidationFailed as error:
+                for fault in error.faults:
+                    yield GraphFault((*at, "cron"), fault.message)
+        case "http":
+            if http_method(trigger) not in METHODS:
+                yield GraphFault((*at, "method"), f"Expected one of {', '.join(METHODS)}")
+        case "event":
+            event = trigger.get("eventType")
+            if not isinstance(event, str) or not _EVENT_TYPE.fullmatch(event):
+                yield GraphFault((*at, "eventType"), "Expected 1 to 100 letters, digits, _ or -")
+        case unknown:
+            yield GraphFault((*at, "type"), f"Unknown trigger type: {unknown}"[:300])
 
 
 def _alone(graph: Graph) -> Workshop:
