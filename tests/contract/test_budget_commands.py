@@ -1,29 +1,17 @@
 """`stepwell budget` and the client's budgets, against a real server."""
 
 import json
-from collections.abc import Callable
 
 import pytest
-from typer.testing import CliRunner
 
+from contract.commands import Run, commands
 from live import Api, transform
-from stepwell.cli import app
 from stepwell.client import ApiError, Client
-
-Run = Callable[..., str]
 
 
 @pytest.fixture
 def run(api: Api) -> Run:
-    """What a command of the group prints."""
-    env = {"STEPWELL_URL": api.server.url, "STEPWELL_API_KEY": api.key}
-
-    def run(*args: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, ["budget", *args], env=env)
-        assert done.exit_code == code, done.output
-        return done.output
-
-    return run
+    return commands(api, "budget")
 
 
 def spend(api: Api, cents: int) -> None:

@@ -1,18 +1,15 @@
 """`stepwell endpoint` and the client, against a real server and receiver."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
-from typer.testing import CliRunner
 
+from contract.commands import Run, commands
 from live import Api, transform
 from receiving import Receiver, deliveries, receiving, tried
-from stepwell.cli import app
 from stepwell.client import ApiError, Client
 from stepwell.values import Json
-
-Run = Callable[..., str]
 
 
 @pytest.fixture
@@ -23,15 +20,7 @@ def receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def run(api: Api) -> Run:
-    """What a command of the group prints."""
-    env = {"STEPWELL_URL": api.server.url, "STEPWELL_API_KEY": api.key}
-
-    def run(*args: str, code: int = 0) -> str:
-        done = CliRunner().invoke(app, ["endpoint", *args], env=env)
-        assert done.exit_code == code, done.output
-        return done.output
-
-    return run
+    return commands(api, "endpoint")
 
 
 def added(run: Run, url: str, *args: str) -> Json:

@@ -1,29 +1,17 @@
 """`stepwell webhook` and the client, against a real server."""
 
 import json
-from collections.abc import Callable
 
 import pytest
-from typer.testing import CliRunner
 
+from contract.commands import Run, commands
 from contract.hooks import delivery, listening, path_of, runs_of, send, taken
 from live import Api
-from stepwell.cli import app
-
-Run = Callable[..., str]
 
 
 @pytest.fixture
 def run(api: Api) -> Run:
-    """Run a command with a key of the workspace; what it prints."""
-
-    def run(*args: str, exit_code: int = 0) -> str:
-        env = {"STEPWELL_URL": api.server.url, "STEPWELL_API_KEY": api.key}
-        done = CliRunner().invoke(app, ["webhook", *args], env=env)
-        assert done.exit_code == exit_code, done.output
-        return done.output
-
-    return run
+    return commands(api, "webhook")
 
 
 @pytest.fixture
@@ -76,4 +64,4 @@ def test_another_workflow_is_started_on_a_delivery(api: Api, run: Run, workflow:
 
 
 def test_an_unknown_delivery_is_told(run: Run) -> None:
-    assert "Delivery not found (NOT_FOUND)" in run("show", "evt_nothing", exit_code=1)
+    assert "Delivery not found (NOT_FOUND)" in run("show", "evt_nothing", code=1)
