@@ -1,12 +1,13 @@
 """The store: the only SQL of the project, behind one port."""
 
-from stepwell.store.port import Connections, Keys, Outbox, Runs, Signals, Store, Workflows
+from stepwell.store.port import Connections, Keys, Outbox, Runs, Store, Workflows
 from stepwell.store.port_connectors import StoredConnectors
 from stepwell.store.port_costs import Costs
 from stepwell.store.port_endpoints import Endpoints
 from stepwell.store.port_invocations import Invocations
 from stepwell.store.port_lists import Lists
 from stepwell.store.port_seals import SEAL_KINDS, Seal, SealKind, Seals
+from stepwell.store.port_signals import Signals
 from stepwell.store.port_sources import Sources
 from stepwell.store.port_tasks import TaskChange, Tasks
 from stepwell.store.port_triggers import Accounts, Deliveries, Triggers
