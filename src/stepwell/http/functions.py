@@ -19,7 +19,8 @@ from stepwell.values import InvalidJson, Json
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 DEEPEST = 16  # segments of an address
-MAX_PARAMS = 102_400  # bytes of JSON that start a run
+PARAMS_BYTES = 102_400  # of JSON that starts a run
+PARAMS_TOO_LARGE = "Trigger params must be under 100 KB"
 _JSON = "application/json"
 _GUARDS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'; sandbox"}
 """A function may answer with anything; no browser is to take it for a page of this server."""
@@ -75,8 +76,8 @@ class FunctionRoute:
         params = _payload(body) if body else {}
         if not isinstance(params, dict):
             return _told(422, "Expected a JSON object")
-        if len(values.encode(params)) > MAX_PARAMS:
-            return _told(422, "Trigger params must be under 100 KB")
+        if len(values.encode(params)) > PARAMS_BYTES:
+            return _told(422, PARAMS_TOO_LARGE)
         wanted = StartRequest(
             workflow=entry.workflow,
             input=params,

@@ -13,7 +13,8 @@ from stepwell.http.dialects.awaitstep.answers import bare
 from stepwell.http.dialects.awaitstep.located import idempotency_key, run, run_exists, run_of
 from stepwell.http.dialects.awaitstep.names import EVENT_TYPE
 from stepwell.http.dialects.awaitstep.run_row import status_of
-from stepwell.http.dialects.awaitstep.wire_runs import PARAMS_BYTES, Delivered, EventBody, Instance
+from stepwell.http.dialects.awaitstep.wire_runs import Delivered, EventBody, Instance
+from stepwell.http.functions import PARAMS_BYTES
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.store import Workflow
 from stepwell.values import Json

@@ -12,13 +12,13 @@ from stepwell.http.dialects.awaitstep.answers import JSON, BadRequest, bare
 from stepwell.http.dialects.awaitstep.located import idempotency_key, is_startable, startable
 from stepwell.http.dialects.awaitstep.names import reference
 from stepwell.http.dialects.awaitstep.run_row import Graphs, run_row
-from stepwell.http.dialects.awaitstep.wire_runs import PARAMS_BYTES, TRIGGER_BODY, Instance, RunRow, StartBody
+from stepwell.http.dialects.awaitstep.wire_runs import TRIGGER_BODY, Instance, RunRow, StartBody
+from stepwell.http.functions import PARAMS_BYTES, PARAMS_TOO_LARGE
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.states import RunState
 from stepwell.store import Answered, Workflow
 from stepwell.values import Json
 
-TOO_LARGE = "Trigger params must be under 100 KB"
 UNFIT = "Input validation failed"  # what the core says of an input that does not fit the workflow's schema
 NOT_DEPLOYED = "No version deployed"
 
@@ -63,7 +63,7 @@ def _checked(body: Json) -> tuple[str, dict[str, Json]]:
 
 def _check_size(params: Json, field: str) -> None:
     if len(values.encode(params)) > PARAMS_BYTES:
-        raise ValidationFailed("Invalid request", [Fault((field,), TOO_LARGE)], within="body")
+        raise ValidationFailed("Invalid request", [Fault((field,), PARAMS_TOO_LARGE)], within="body")
 
 
 async def _started(call: AnyCall, row: Workflow, params: Json, target: str, field: str = "params") -> Response:

@@ -9,7 +9,6 @@ from stepwell.values import Json
 
 MOST_LISTED = 100
 RunWord = Literal["queued", "running", "paused", "waiting", "complete", "errored", "terminated"]
-PARAMS_BYTES = 102_400
 
 TRIGGER_BODY: Json = {
     "type": "object",
