@@ -9,7 +9,7 @@ from starlette.responses import Response
 from stepwell.errors import StepwellError
 from stepwell.http.dialects.awaitstep.answers import JSON, bare, refusal
 from stepwell.http.dialects.awaitstep.deploying import STAGES, Tell, deployed
-from stepwell.http.dialects.awaitstep.located import idempotency_key, workflow_exists
+from stepwell.http.dialects.awaitstep.located import idempotency_key, workflow, workflow_exists
 from stepwell.http.dialects.awaitstep.names import reference
 from stepwell.http.dialects.awaitstep.pages import after, listing
 from stepwell.http.dialects.awaitstep.versions import deployment_row
@@ -22,7 +22,7 @@ from stepwell.http.dialects.awaitstep.wire_workflows import (
     Success,
     TakedownBody,
 )
-from stepwell.http.dialects.awaitstep.workflows import kept, written
+from stepwell.http.dialects.awaitstep.workflows import written
 from stepwell.http.routes import Answer, Call, Rate, Route
 from stepwell.http.sse import ServerEvent, event_stream
 from stepwell.states import WorkflowStatus
@@ -57,7 +57,7 @@ async def deploy_stream(call: Call[None, DeployBody]) -> Response:
 
 async def take_down(call: Call[None, TakedownBody]) -> Response:
     """POST /api/workflows/{id}/takedown."""
-    row = await kept(call)
+    row = await workflow(call)
     await call.core.targets.resolve(call.workspace, reference("conn", call.body.connection_id))
     source = await call.core.sources.get(call.workspace, row.id)
     if source is not None:
@@ -70,9 +70,9 @@ async def take_down(call: Call[None, TakedownBody]) -> Response:
 async def list_deployments(call: Call[PageQuery, None]) -> Response:
     """GET /api/workflows/{id}/deployments, and of the whole workspace GET /api/deployments."""
     query = call.query
-    workflow = (await kept(call)).id if "id" in call.params else None
+    of = (await workflow(call)).id if "id" in call.params else None
     before = after(query.cursor, "dep")
-    found = await call.core.sources.deployments(call.workspace, workflow=workflow, before=before, limit=query.limit + 1)
+    found = await call.core.sources.deployments(call.workspace, workflow=of, before=before, limit=query.limit + 1)
     return listing(found, query.limit, deployment_row, "dep", lambda each: each.id)
 
 

@@ -11,7 +11,7 @@ from stepwell.core import VersionDetail
 from stepwell.errors import Fault, NotFound, ValidationFailed
 from stepwell.http.dialects.awaitstep.answers import BadRequest, bare
 from stepwell.http.dialects.awaitstep.ir import Checked, check, script_faults
-from stepwell.http.dialects.awaitstep.located import workflow_exists
+from stepwell.http.dialects.awaitstep.located import workflow, workflow_exists
 from stepwell.http.dialects.awaitstep.names import reference
 from stepwell.http.dialects.awaitstep.pages import after, listing
 from stepwell.http.dialects.awaitstep.wire_runs import Done
@@ -24,7 +24,7 @@ from stepwell.http.dialects.awaitstep.wire_workflows import (
     VersionChanges,
     VersionRow,
 )
-from stepwell.http.dialects.awaitstep.workflows import kept, shown, written
+from stepwell.http.dialects.awaitstep.workflows import shown, written
 from stepwell.http.routes import Answer, AnyCall, Call, Rate, Route
 from stepwell.ids import created_ms
 from stepwell.store import Deployment, SourceVersion, Workflow
@@ -36,7 +36,7 @@ LONGEST_NUMBER = 9  # digits
 
 async def list_versions(call: Call[PageQuery, None]) -> Response:
     """GET /api/workflows/{id}/versions."""
-    row, query = await kept(call), call.query
+    row, query = await workflow(call), call.query
     if await call.core.sources.get(call.workspace, row.id) is None:
         return await _native_versions(call, row)
     before = after(query.cursor, "ver")
@@ -46,12 +46,12 @@ async def list_versions(call: Call[PageQuery, None]) -> Response:
 
 async def get_version(call: Call[None, None]) -> Response:
     """GET /api/workflows/{id}/versions/{vid}."""
-    return bare(await _version(call, await kept(call), call.params["vid"]))
+    return bare(await _version(call, await workflow(call), call.params["vid"]))
 
 
 async def full(call: Call[FullQuery, None]) -> Response:
     """GET /api/workflows/{id}/full."""
-    row = await kept(call)
+    row = await workflow(call)
     whole = await shown(call, row)
     version = call.query.version or whole.current_version_id
     return bare(

@@ -51,12 +51,12 @@ async def create_workflow(call: Call[None, NewWorkflow]) -> Response:
 
 async def get_workflow(call: Call[None, None]) -> Response:
     """GET /api/workflows/{id}."""
-    return bare(await shown(call, await kept(call)))
+    return bare(await shown(call, await workflow(call)))
 
 
 async def update_workflow(call: Call[None, WorkflowChanges]) -> Response:
     """PATCH /api/workflows/{id}."""
-    row, body = await kept(call), call.body
+    row, body = await workflow(call), call.body
     source = await call.core.sources.get(call.workspace, row.id)
     if body.dependencies is not UNSET and body.dependencies not in (None, "", "{}", {}, [], "[]"):
         raise BadRequest("package dependencies are not supported")
@@ -69,12 +69,12 @@ async def update_workflow(call: Call[None, WorkflowChanges]) -> Response:
     if changes:
         made_of = (await call.core.workflows.get(call.workspace, row.id)).document.get("source")
         await call.core.workflows.update(call.workspace, row.id, changes, call.principal.key_id, made_of)
-    return bare(await shown(call, await kept(call)))
+    return bare(await shown(call, await workflow(call)))
 
 
 async def delete_workflow(call: Call[DeleteQuery, None]) -> Response:
     """DELETE /api/workflows/{id}."""
-    row = await kept(call)
+    row = await workflow(call)
     wanted = RunFilter(workspace=call.workspace, workflow=row.id, states=OPEN, limit=_AT_ONCE)
     while runs := await call.core.runs.page(wanted):
         if not call.query.force:
@@ -89,17 +89,9 @@ async def delete_workflow(call: Call[DeleteQuery, None]) -> Response:
     return bare(Done())
 
 
-async def kept(call: AnyCall) -> Workflow:
-    """The workflow of the path, unless it was put away. Raises NotFound."""
-    row = await workflow(call)
-    if row.status is WorkflowStatus.ARCHIVED:
-        raise NotFound("Workflow not found")
-    return row
-
-
 async def written(call: AnyCall) -> SourceWorkflow:
     """The workflow of the path, which is written in this dialect. Raises NotFound, BadRequest."""
-    row = await kept(call)
+    row = await workflow(call)
     source = await call.core.sources.get(call.workspace, row.id)
     if source is None:
         raise BadRequest("This workflow is not written in this form; edit it where it is")
