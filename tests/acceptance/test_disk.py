@@ -43,6 +43,7 @@ async def test_a_full_disk_refuses_starts_and_runs_go_on_by_themselves_when_ther
     await api.all_ended()
     assert upstream.keys_of_one("/slow/pay") == {1}
     assert upstream.keys_of_one("/charge/pay") == {1}
+    assert set(upstream.repeats("/slow/pay").values()) == {1}
     assert set(upstream.repeats("/charge/pay").values()) == {1}
 
 

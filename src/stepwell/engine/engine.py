@@ -14,6 +14,7 @@ from stepwell.engine.attempts import INTERRUPTED
 from stepwell.engine.gear import Gear, Limits, Seats
 from stepwell.engine.journal import Journal, Refused
 from stepwell.engine.newborn import newborn
+from stepwell.engine.outage import Outage
 from stepwell.engine.outcomes import Halted
 from stepwell.engine.ports import Environment, NoSecrets
 from stepwell.engine.timers import Timers
@@ -30,7 +31,6 @@ CLAIM_PAGE = 100
 RELEASE_PAGE = 2000
 DEATHS_TO_FAIL = 3
 SUSPECT_ALONE_S = 10.0  # so long a run that processes died on has the process for itself
-PROBE_S = 1.0  # between attempts to write to a store that failed
 
 
 class Engine:
@@ -55,8 +55,6 @@ class Engine:
         self._events = events
         self._limits = limits or Limits()
         self._active: dict[str, asyncio.Task[None]] = {}
-        self._held: list[Claim] = []  # runs of ours whose walk ended because the store failed
-        self._failing = False  # the last write failed
         self._open = 0
         self._alone = True  # until recovery has seen to the runs that processes died on
         self._stopping = False
@@ -75,7 +73,8 @@ class Engine:
             ids=ids,
             seats=Seats(self._limits.resident_runs),
         )
-        self.timers = Timers(store, clock, events, self.reached, self._store_failed)
+        self._outage = Outage(store, clock, events, self._work.set)
+        self.timers = Timers(store, clock, events, self.reached, self._outage.note)
 
     # -- what callers ask for
 
@@ -92,7 +91,7 @@ class Engine:
     @property
     def healthy(self) -> bool:
         """The store takes what is written."""
-        return not self._failing
+        return not self._outage.lasts
 
     @property
     def stopping(self) -> bool:
@@ -132,7 +131,7 @@ class Engine:
         except Exception as error:
             self._not_started(new.id)
             if isinstance(error, StoreUnavailable):
-                self._store_failed(error)
+                self._outage.note(error)
             raise
         if started.replayed:
             self._not_started(new.id)
@@ -198,12 +197,12 @@ class Engine:
             if stop.is_set():
                 return
             try:
-                if self._failing:
-                    await self._clock.wait(stop, PROBE_S)
-                    await self._probe()
+                if self._outage.lasts:
+                    for claim in await self._outage.probe(stop):
+                        await self._take(claim)
                 await self.claim()
             except StoreUnavailable as error:
-                self._store_failed(error)
+                self._outage.note(error)
                 self._work.set()
 
     async def claim(self) -> int:
@@ -218,18 +217,10 @@ class Engine:
                 break
         return taken
 
-    async def _probe(self) -> None:
-        """See whether the store can be written again; if so, go on with the runs it held up."""
-        await self._store.probe(self._clock.now_ms())
-        self._failing = False
-        self._events.emit("store.available", held=len(self._held))
-        held, self._held = self._held, []
-        for claim in held:
-            await self._take(claim)
-
     def stop_walking(self) -> None:
         """Refuse starts; walks end before their next step, effects in flight may end."""
         self._stopping = True
+        self._outage.give_up()
         for run in self._active:
             self._signals.wake(run)
 
@@ -258,7 +249,7 @@ class Engine:
         try:
             await self._walk_claimed(claim)
         except StoreUnavailable as error:
-            self._hold(claim, error)
+            self._outage.hold(claim, error)
         except Exception as error:  # noqa: BLE001 - a run that cannot even be loaded must not take the others down
             await self._crashed(claim, error)
 
@@ -281,13 +272,13 @@ class Engine:
         self._active[claim.run] = asyncio.get_running_loop().create_task(self._guarded(claim, loaded, plan))
 
     async def _guarded(self, claim: Claim, loaded: Loaded, plan: Plan) -> None:
-        journal = Journal(self._store, loaded, claim.epoch, self._committed)
+        journal = Journal(self._store, loaded, claim.epoch, self._committed, self._outage.wait)
         try:
             await self._walk_to_end(journal, plan)
         except (Refused, Halted):
             pass  # another walk owns the run, it has ended, or the process stops: all of that is in the store
         except StoreUnavailable as error:
-            self._hold(claim, error)
+            self._outage.hold(claim, error)
         except Exception as error:  # noqa: BLE001 - a fault in one walk must not take the others down
             with suppress(Refused, StoreUnavailable):
                 await journal.flush()  # what effects have answered so far
@@ -359,18 +350,7 @@ class Engine:
         try:
             await self._give_up(claim, "Internal error while walking the run")
         except StoreUnavailable as unavailable:
-            self._hold(claim, unavailable)
-
-    def _hold(self, claim: Claim, error: StoreUnavailable) -> None:
-        """Go on with a run of ours when the store can be used again."""
-        self._held.append(claim)
-        self._store_failed(error)
-
-    def _store_failed(self, error: StoreUnavailable) -> None:
-        if not self._failing:
-            self._failing = True
-            self._events.emit("store.unavailable", error=error.message)
-            self._work.set()
+            self._outage.hold(claim, unavailable)
 
     def _committed(self, run: str, next_due: int | None, reached: Iterable[Reached]) -> None:
         self.watchers.wake(run)

@@ -1,6 +1,6 @@
 """The journal of one run: what is recorded, what waits to be written, and the barrier that makes it durable."""
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from typing import Any
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from stepwell import values
 from stepwell.engine.additions import Additions
 from stepwell.engine.ledger import Ledger
+from stepwell.errors import StoreUnavailable
 from stepwell.states import RecordStatus, RunState, WaitsOn
 from stepwell.store import (
     Approval,
@@ -46,11 +47,13 @@ class Journal:
         loaded: Loaded,
         epoch: int,
         committed: Callable[[str, int | None, Iterable[Reached]], None],
+        writable: Callable[[StoreUnavailable], Awaitable[None]],
     ) -> None:
         """`committed` is told of every commit: the run, when the first of its new timers is due, and other runs that it
-        reached."""
+        reached. `writable` waits until a store that has failed takes writes again, or raises what it failed with."""
         self._store = store
         self._committed = committed
+        self._writable = writable
         self.run = loaded.run
         self._epoch = epoch
         self._seq = loaded.run.seq
@@ -284,9 +287,12 @@ class Journal:
         where it can do no more, so that what killed processes before is over.
 
         Raises:
-            Refused, StoreUnavailable.
+            Refused; StoreUnavailable: the process stops while the store fails.
         """
-        await self._commit(RunState.RUNNING, rests=rests)
+        committed = await self._send(RunState.RUNNING, rests=rests)
+        if not committed.applied:
+            raise Refused
+        self.stale = self.stale or committed.signals != self._signals
 
     def due_within(self, ms: int, now: int) -> bool:
         """Whether all that is waited for is a timer, and one is due within the time."""
@@ -309,10 +315,7 @@ class Journal:
         if state is not self._state:
             self._seq += 1
             self._state_seq = self._seq
-        commit = self._pending(state, suspend_at=self._signals, waits_on=waits_on)
-        committed = await self._send(commit)
-        if committed.applied:
-            self._written(commit, committed)
+        if (await self._send(state, suspend_at=self._signals, waits_on=waits_on)).applied:
             return True
         await self.look_again()
         return False
@@ -340,28 +343,27 @@ class Journal:
         """
         self._seq += 1
         before, self._state_seq = self._state_seq, self._seq
-        commit = self._pending(state, ended_at=now, output=output, error=error)
-        committed = await self._send(commit)
+        committed = await self._send(state, ended_at=now, output=output, error=error)
         if committed.applied:
-            self._written(commit, committed)
             return committed
         await self.look_again()
         self._state_seq = before
         return None
 
-    async def _commit(self, state: RunState, **more: Any) -> None:
-        commit = self._pending(state, **more)
-        committed = await self._send(commit)
-        if not committed.applied:
-            raise Refused
-        self._written(commit, committed)
-        self.stale = self.stale or committed.signals != self._signals
-
-    async def _send(self, commit: Commit) -> Committed:
-        committed = await self._store.commit(commit)
-        if commit.charges or commit.held is not None:
-            self.ledger.answered(commit.charges, commit.held, committed)
-        return committed
+    async def _send(self, state: RunState, **more: Any) -> Committed:
+        """Commit what has gathered; while the store fails it is kept, and gathers on."""
+        while True:
+            commit = self._pending(state, **more)
+            try:
+                committed = await self._store.commit(commit)
+            except StoreUnavailable as error:
+                self.ledger.answered(commit, None)
+                await self._writable(error)
+                continue
+            self.ledger.answered(commit, committed)
+            if committed.applied:
+                self._written(commit, committed)
+            return committed
 
     def _pending(self, state: RunState, **more: Any) -> Commit:
         return Commit(

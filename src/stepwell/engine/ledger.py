@@ -3,7 +3,7 @@
 from typing import Any
 
 from stepwell import values
-from stepwell.store import Committed, Run
+from stepwell.store import Commit, Committed, Run
 
 
 class Ledger:
@@ -72,16 +72,18 @@ class Ledger:
         self._flying += sum(amount for _, amount in charges)
         return {"charges": charges, "held": held}
 
-    def answered(self, charges: tuple[tuple[str, int], ...], held: bytes | None, committed: Committed) -> None:
-        """A commit with additions was applied, or refused: then they are to be written by another."""
+    def answered(self, commit: Commit, committed: Committed | None) -> None:
+        """A commit was applied, or refused, or has failed (None): then its additions are to be written by another."""
+        if not commit.charges and commit.held is None:
+            return
         self._in_flight -= 1
-        self._flying -= sum(amount for _, amount in charges)
-        if committed.applied:
+        self._flying -= sum(amount for _, amount in commit.charges)
+        if committed is not None and committed.applied:
             self._stored = max(self._stored, committed.cost or 0)
         else:
-            for path, amount in charges:
+            for path, amount in commit.charges:
                 self.charge(path, amount)
-            self._unsaid = self._unsaid or held is not None
+            self._unsaid = self._unsaid or commit.held is not None
         if not self._in_flight:
             self._stored = max(self._stored, self._seen)
 

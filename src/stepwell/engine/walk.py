@@ -73,7 +73,8 @@ class Walk:
 
         Raises:
             Refused: another walk owns the run, or it is final.
-            StoreUnavailable: nothing can be committed; the run stays as it is in the store.
+            StoreUnavailable: the run cannot be read, or the process stops while nothing can be committed; the run
+                stays as it is in the store.
             Halted: the process stops; what was recorded is durable.
         """
         self._journal.begin(self._gear.clock.now_ms())
