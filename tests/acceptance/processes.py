@@ -107,8 +107,10 @@ def command(*args: str, env: Mapping[str, str] | None = None) -> "subprocess.Com
 
 
 def environment(env: Mapping[str, str] | None) -> dict[str, str]:
-    """The environment of a process: ours without settings of Stepwell, and what is given."""
+    """The environment of a process: ours without settings of Stepwell, and what is given. The first process keeps what
+    it has compiled for the others, also where Python is told not to."""
     bare = {name: value for name, value in os.environ.items() if not name.startswith("STEPWELL_")}
+    bare.pop("PYTHONDONTWRITEBYTECODE", None)
     return {**bare, **(env or {})}
 
 

@@ -119,9 +119,10 @@ def load_manifests(folder: Traversable | None = None) -> dict[str, Connector]:
     Raises:
         StartupRefused: a file is not a manifest; the message names the file, the place and what is wrong.
     """
+    own = folder is None
     folder = folder or files("stepwell.connectors") / "manifests"
     texts = sorted((entry.name, entry.read_text("utf-8")) for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    loaded = [_load(name, text) for name, text in texts]
+    loaded = [_load(name, text, proven=own) for name, text in texts]
     return {connector.name: connector for connector in loaded}
 
 
@@ -170,12 +171,12 @@ def compile_manifest(manifest: Manifest, *, proven: bool = False) -> Connector:
         raise BadManifest(str(error)) from error
 
 
-def _load(file: str, text: str) -> Connector:
+def _load(file: str, text: str, *, proven: bool) -> Connector:
     try:
         manifest = msgspec.convert(yaml.load(text, _Loader), Manifest)
         if manifest.protocol == "http" and not manifest.base_url.startswith(("https://", "{{connection.")):
             raise BadManifest("an http connector needs an https base_url")
-        return compile_manifest(manifest)
+        return compile_manifest(manifest, proven=proven)
     except (yaml.YAMLError, msgspec.ValidationError, BadManifest) as error:
         raise StartupRefused(f"Connector manifest {file}: {error}") from error
 

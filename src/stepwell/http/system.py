@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeAlias
 
 from starlette.responses import Response
@@ -28,8 +29,10 @@ Answering: TypeAlias = Callable[[Receive, Headers], Awaitable[Response]]
 Listed: TypeAlias = tuple[str, str, Page]
 
 
-def system_pages(core: Core, metrics: Metrics, openapi: Mapping[str, Json], *, bench: bool) -> Iterator[Listed]:
-    """Method, path and page of each. `openapi` are documents by their paths."""
+def system_pages(
+    core: Core, metrics: Metrics, openapi: Mapping[str, Callable[[], Json]], *, bench: bool
+) -> Iterator[Listed]:
+    """Method, path and page of each. `openapi` makes documents, by their paths."""
 
     async def healthz(receive: Receive, headers: Headers) -> Response:
         return Response(b'{"status":"ok"}', media_type=JSON)
@@ -47,7 +50,7 @@ def system_pages(core: Core, metrics: Metrics, openapi: Mapping[str, Json], *, b
         return Response(values.encode(decode_body(await read_body(receive, headers, ECHO_LIMIT))), media_type=JSON)
 
     pages: list[tuple[str, Answering]] = [("/healthz", healthz), ("/readyz", readyz), ("/metrics", measured)]
-    pages += [(path, _described(values.encode(document))) for path, document in openapi.items()]
+    pages += [(path, _described(document)) for path, document in openapi.items()]
     for path, answer in pages:
         for method in ("GET", "HEAD"):  # load balancers ask for health with HEAD
             yield method, path, Page(f"{method} {path}", answer)
@@ -55,8 +58,11 @@ def system_pages(core: Core, metrics: Metrics, openapi: Mapping[str, Json], *, b
         yield "POST", "/bench/echo", Page("POST /bench/echo", echo)
 
 
-def _described(document: bytes) -> Answering:
+def _described(document: Callable[[], Json]) -> Answering:
+    """A document, made when it is first asked for: a server starts without it."""
+    encoded = cache(lambda: values.encode(document()))
+
     async def answer(receive: Receive, headers: Headers) -> Response:
-        return Response(document, media_type=JSON)
+        return Response(encoded(), media_type=JSON)
 
     return answer

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import yaml
 
-from stepwell.connectors import load_manifests
+from stepwell.connectors import compile_manifest, load_manifests
 from stepwell.errors import StartupRefused
 
 
@@ -34,6 +34,11 @@ def load(folder: Path, manifest: Any) -> None:
 
 def test_a_manifest_without_faults_is_loaded(tmp_path: Path) -> None:
     load(tmp_path, acme())
+
+
+def test_every_action_that_comes_with_stepwell_compiles() -> None:
+    for connector in load_manifests().values():  # compiled when they are used, so that a server starts sooner
+        compile_manifest(connector.manifest)
 
 
 def changed(*path: str | int, value: Any) -> dict[str, Any]:
