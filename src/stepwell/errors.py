@@ -46,6 +46,13 @@ class ValidationFailed(StepwellError):
         self.given = given
 
 
+class InputInvalid(ValidationFailed):
+    """The input of a run does not fit the schema of its workflow."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("Input validation failed", faults)
+
+
 class PayloadTooLarge(StepwellError):
     """What was sent, or the input of a run, is longer than `limit` bytes."""
 

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 from stepwell.definitions.references import References, subschemas
 from stepwell.definitions.schemas import Schema, compiled
-from stepwell.errors import Fault, ValidationFailed
+from stepwell.errors import Fault, InputInvalid
 from stepwell.values import MAX_DEPTH, Json
 
 MAX_DEFAULTS = 10_000
@@ -27,12 +27,12 @@ class InputSchema:
         """The input as the run will see it: with defaults, without undeclared fields where none are allowed.
 
         Raises:
-            ValidationFailed: `Input validation failed`, with every fault in the order of contract 1.4.
+            InputInvalid: `Input validation failed`, with every fault in the order of contract 1.4.
         """
         shaped = _Shaping(self._schema.references).shape(value) if self._reshapes else value
         faults = self._schema.faults(shaped)
         if faults:
-            raise ValidationFailed("Input validation failed", faults)
+            raise InputInvalid(faults)
         return shaped
 
     def faults(self, value: Json) -> list[Fault]:
@@ -109,5 +109,5 @@ def _for_item(parts: list[dict[str, Json]], index: int) -> list[Json]:
     return [first[index] if index < len(first) else rest for first, rest in firsts]
 
 
-def _too_many() -> ValidationFailed:
-    return ValidationFailed("Input validation failed", [Fault((), "The schema's defaults have no end")])
+def _too_many() -> InputInvalid:
+    return InputInvalid([Fault((), "The schema's defaults have no end")])

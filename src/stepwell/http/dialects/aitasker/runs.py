@@ -8,7 +8,15 @@ from starlette.responses import Response
 
 from stepwell import values
 from stepwell.core import RunView, StartRequest, start_view
-from stepwell.errors import Fault, InvalidState, InvalidStatus, NotFound, PayloadTooLarge, ValidationFailed
+from stepwell.errors import (
+    Fault,
+    InputInvalid,
+    InvalidState,
+    InvalidStatus,
+    NotFound,
+    PayloadTooLarge,
+    ValidationFailed,
+)
 from stepwell.http.dialects.aitasker.answers import BadRequest, bare, idempotency_key
 from stepwell.http.dialects.aitasker.located import param, workflow, workflow_exists
 from stepwell.http.dialects.aitasker.names import STATUS, check_path
@@ -24,7 +32,6 @@ from stepwell.values import Json
 
 PAYLOAD_BYTES = 256 * 1024
 TOTAL = "X-Total-Count"
-UNFIT = "Input validation failed"  # what the core says of an input that does not fit the workflow's schema
 _AT_ONCE = 200
 
 
@@ -44,17 +51,15 @@ async def trigger(call: Call[None, Trigger]) -> Response:
     except InvalidStatus:
         await _check_starts(call, row, nodes)
         raise
-    except ValidationFailed as error:
+    except InputInvalid as error:
         raise _of_payload(error, payload) from None
     if started.replayed or document.get("inputSchema") is not None:  # which may have filled in what was not sent
         return bare(await _first_answer(call, row, started.run))
     return bare(run_object(newborn(call, row, started.run, payload), nodes, document))
 
 
-def _of_payload(error: ValidationFailed, payload: Json) -> ValidationFailed:
+def _of_payload(error: InputInvalid, payload: Json) -> ValidationFailed:
     """The faults of a payload by the workflow's input schema, told at their places in the body."""
-    if error.message != UNFIT:
-        return error
     faults = [Fault(("trigger_payload", *fault.path), fault.message) for fault in error.faults]
     return ValidationFailed(error.message, faults, within="body", given={"trigger_payload": payload})
 

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from stepwell import values
 from stepwell.core import RunView, StartRequest
-from stepwell.errors import Fault, InvalidStatus, ValidationFailed
+from stepwell.errors import Fault, InputInvalid, InvalidStatus, ValidationFailed
 from stepwell.http.dialects.awaitstep import events
 from stepwell.http.dialects.awaitstep.answers import JSON, BadRequest, bare
 from stepwell.http.dialects.awaitstep.located import idempotency_key, is_startable, startable
@@ -19,7 +19,6 @@ from stepwell.states import RunState
 from stepwell.store import Answered, Workflow
 from stepwell.values import Json
 
-UNFIT = "Input validation failed"  # what the core says of an input that does not fit the workflow's schema
 NOT_DEPLOYED = "No version deployed"
 
 
@@ -83,8 +82,8 @@ async def _started(call: AnyCall, row: Workflow, params: Json, target: str, fiel
             )
         except InvalidStatus:
             raise BadRequest(NOT_DEPLOYED) from None
-        except ValidationFailed as error:
-            raise _of_params(error, field) if error.message == UNFIT else error from None
+        except InputInvalid as error:
+            raise _of_params(error, field) from None
         view = _newborn(await call.core.runs.get(call.workspace, started.run))
         answer = bare(run_row(view, await Graphs(call).of(view.run), steps=False), 201)
         return Answered(201, bytes(answer.body))
@@ -101,7 +100,7 @@ def _newborn(view: RunView) -> RunView:
     return RunView(run=run, input=view.input, output=msgspec.Raw(b"null"), error=None, steps=())
 
 
-def _of_params(error: ValidationFailed, field: str) -> ValidationFailed:
+def _of_params(error: InputInvalid, field: str) -> ValidationFailed:
     """Faults of the input, told of where the caller wrote it."""
     faults = [Fault((field, *fault.path), fault.message) for fault in error.faults]
     return ValidationFailed(error.message, faults, within="body")
