@@ -74,7 +74,7 @@ def tune_interpreter() -> None:
     collections showed as the slowest percent of answers, and young ones cost an eighth of the engine's speed."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(150_000, 20, 50)
 
 
 def allow_open_files() -> None:

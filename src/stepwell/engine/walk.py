@@ -58,7 +58,6 @@ class Walk:
         self._attempts = Attempts(journal, secrets, gear)
         self._spending = Spending(journal, gear, plan.steps)
         self._turn = 0
-        self._signalled = asyncio.Event()
 
     @cached_property
     def _waits(self) -> Waits:
