@@ -1,5 +1,6 @@
 """What engine tests share: a world of one SQLite store, one engine, a fake clock and an effect that is written down."""
 
+import asyncio
 import hashlib
 import itertools
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from stepwell.clock import FakeClock
 from stepwell.core.budgets import Budgets
 from stepwell.definitions import Kind, Plan, StepType, compile_definition
 from stepwell.engine import Engine, Limits
-from stepwell.engine.ports import ChildEnd, Overdraft
+from stepwell.engine.ports import ChildEnd, Held, Overdraft
 from stepwell.errors import StepError
 from stepwell.events import Events
 from stepwell.ids import TimeOrderedIds
@@ -56,6 +57,8 @@ class EffectStep:
 
     async def perform(self, program: Any, config: Json, call: Call, ports: Ports) -> Json:
         self._ledger.performed.append((call.operation_id, call.attempt, call.reveal(config)))
+        if "hang" in config:
+            await asyncio.Event().wait()
         if "charge" in config:
             call.charge(config["charge"])
         if call.attempt <= config.get("fail", 0):
@@ -181,8 +184,8 @@ class World:
     def has_budgets(self, workspace: str) -> bool:
         return self.budgets.any(workspace)
 
-    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
-        return await self.budgets.overdraft(run, unwritten, needed)
+    async def overdraft(self, run: Run, unwritten: int, held: Held, needed: int) -> Overdraft | None:
+        return await self.budgets.overdraft(run, unwritten, held, needed)
 
     def define(self, *steps: Json, **fields: Json) -> str:
         """A workflow of these steps; its id."""

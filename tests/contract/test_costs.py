@@ -100,6 +100,20 @@ def test_a_spent_monthly_budget_of_the_workspace_refuses_starts(api: Api) -> Non
     assert api.finish(workflow, input={})["status"] == "completed"
 
 
+def test_runs_at_the_same_time_stay_within_a_monthly_budget_together(api: Api, upstream: Answering) -> None:
+    upstream.delay_s = 0.2
+    paid = {"id": "paid", "type": "api", "config": {"method": "POST", "url": f"{upstream.url}/paid"}, "costCents": 3}
+    workflow = api.workflow(transform(steps=[paid]))
+    api.data("PUT", "/admin/budget", {"amountCents": 10})
+
+    batch = api.data("POST", f"/workflows/{workflow}/run/batch", {"items": [{"input": {"n": n}} for n in range(8)]})
+    ended = [api.final(item["runId"]) for item in batch["results"]]
+
+    assert sorted(run["status"] for run in ended) == ["completed"] * 3 + ["failed"] * 5
+    assert len(upstream.seen) == 3
+    assert api.data("GET", "/admin/budget")["spentCents"] == 9
+
+
 def test_a_budget_of_a_key_counts_only_what_that_key_started(api: Api) -> None:
     made = api.data("POST", "/admin/keys", {"name": "worker", "scopes": ["workflows:execute", "runs:read"]})
     other = Api(api.server, api.workspace, made["key"])

@@ -7,7 +7,7 @@ import msgspec
 from stepwell import cost
 from stepwell import ids as uuids
 from stepwell.clock import Clock
-from stepwell.engine.ports import Overdraft
+from stepwell.engine.ports import Held, Overdraft
 from stepwell.errors import BudgetExceeded, NotFound
 from stepwell.store import Budget, OverBudget, Run, Store
 
@@ -88,15 +88,16 @@ class Budgets:
                 if spent >= budget.amount:
                     raise _exceeded(budget, month, spent)
 
-    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+    async def overdraft(self, run: Run, unwritten: int, held: Held, needed: int) -> Overdraft | None:
         """See engine.Environment. One that stops goes before one that asks."""
         found: Overdraft | None = None
         for budget in self._of(run.workspace, run.key):
             month = cost.month_of(self._clock.now_ms())
             spent = await self._store.spent(run.workspace, budget.subject, month) + unwritten
-            if spent >= budget.amount or spent + needed > budget.amount:
-                of: Literal["workspace", "key"] = "workspace" if budget.subject == budget.workspace else "key"
-                overdraft = Overdraft(of, budget.amount, spent, needed, budget.action)
+            of: Literal["workspace", "key"] = "workspace" if budget.subject == budget.workspace else "key"
+            beside = held.workspace if of == "workspace" else held.key
+            if spent >= budget.amount or spent + beside + needed > budget.amount:
+                overdraft = Overdraft(of, budget.amount, spent, needed, budget.action, beside)
                 if budget.action == "stop":
                     return overdraft
                 found = found or overdraft

@@ -10,7 +10,7 @@ from stepwell.core.runs import Runs
 from stepwell.core.secrets import Secrets
 from stepwell.core.starting import StartRequest
 from stepwell.definitions import Plan
-from stepwell.engine.ports import ChildEnd, NoSecrets, Overdraft, SecretBox
+from stepwell.engine.ports import ChildEnd, Held, NoSecrets, Overdraft, SecretBox
 from stepwell.errors import StepError, StepwellError, StoreUnavailable, ValidationFailed
 from stepwell.steps import ApprovalWish, ChildWish, ChosenConnection, ConnectionNeed
 from stepwell.store import Approval, Run
@@ -108,9 +108,9 @@ class RunEnvironment:
         """See engine.Environment."""
         return self._budgets is not None and self._budgets.any(workspace)
 
-    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+    async def overdraft(self, run: Run, unwritten: int, held: Held, needed: int) -> Overdraft | None:
         """See engine.Environment."""
-        return None if self._budgets is None else await self._budgets.overdraft(run, unwritten, needed)
+        return None if self._budgets is None else await self._budgets.overdraft(run, unwritten, held, needed)
 
 
 def _child_refused(why: str) -> StepError:

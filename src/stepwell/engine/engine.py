@@ -16,6 +16,7 @@ from stepwell.engine.journal import Journal, Refused
 from stepwell.engine.newborn import newborn
 from stepwell.engine.outage import Outage
 from stepwell.engine.outcomes import Halted
+from stepwell.engine.outlays import Outlays
 from stepwell.engine.ports import Environment, NoSecrets
 from stepwell.engine.timers import Timers
 from stepwell.engine.walk import Finished, Walk
@@ -72,6 +73,7 @@ class Engine:
             signals=self._signals,
             ids=ids,
             seats=Seats(self._limits.resident_runs),
+            outlays=Outlays(),
         )
         self._outage = Outage(store, clock, events, self._work.set)
         self.timers = Timers(store, clock, events, self.reached, self._outage.note)
@@ -304,9 +306,12 @@ class Engine:
                     return
             return
         walk = Walk(journal, plan, secrets, self._gear)
-        while (finished := await walk.run()) is not None:
-            if await self._finish(journal, finished):
-                return
+        try:
+            while (finished := await walk.run()) is not None:
+                if await self._finish(journal, finished):
+                    return
+        finally:
+            walk.leave()
         self._events.emit("run.suspended", run=run.id)
 
     async def _finish(self, journal: Journal, finished: Finished) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from stepwell.clock import Clock
+from stepwell.engine.outlays import Outlays
 from stepwell.engine.ports import Environment
 from stepwell.engine.watch import Watchers
 from stepwell.events import Events
@@ -60,3 +61,4 @@ class Gear:
     signals: Watchers
     ids: Ids
     seats: Seats
+    outlays: Outlays

@@ -49,7 +49,7 @@ class ChildEnd(msgspec.Struct, frozen=True):
 
 class Overdraft(msgspec.Struct, frozen=True):
     """A budget that does not suffice for a step that is about to begin; amounts in millionths of a cent. `held` is what
-    steps of the run need that have begun."""
+    steps need that have begun."""
 
     of: Literal["run", "workspace", "key"]
     budget: int
@@ -57,6 +57,13 @@ class Overdraft(msgspec.Struct, frozen=True):
     needed: int
     action: OverBudget
     held: int = 0
+
+
+class Held(msgspec.Struct, frozen=True):
+    """What is about to be spent, in millionths of a cent: in a whole workspace, and by runs of one key of it."""
+
+    workspace: int
+    key: int
 
 
 class Environment(Protocol):
@@ -104,7 +111,8 @@ class Environment(Protocol):
         """Whether the workspace or a key of it may have a monthly budget; asked before every step."""
         ...
 
-    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+    async def overdraft(self, run: Run, unwritten: int, held: Held, needed: int) -> Overdraft | None:
         """The monthly budget, of the workspace or of the key that started the run, that does not suffice for a step
-        that will need so much or more; `unwritten` is what the run has spent that the store does not know."""
+        that will need so much or more; `unwritten` is what the run has spent that the store does not know, and `held`
+        what it and others are about to spend."""
         ...

@@ -7,7 +7,7 @@ from stepwell.definitions import Kind, Step
 from stepwell.engine.gear import Gear
 from stepwell.engine.journal import Journal
 from stepwell.engine.outcomes import Halted
-from stepwell.engine.ports import Overdraft
+from stepwell.engine.ports import Held, Overdraft
 from stepwell.states import RecordStatus
 from stepwell.steps import Price, PricedType
 from stepwell.values import Json
@@ -64,6 +64,14 @@ class Spending:
         """From here on the journal tells of the step, if it began."""
         self._admitted.pop(path, None)
 
+    def outstanding(self) -> int:
+        """See outlays.Spender."""
+        return self._journal.ledger.unwritten + self._under_way()
+
+    def leave(self) -> None:
+        """The walk has ended."""
+        self._gear.outlays.leave(self, self._journal.run)
+
     def end(self) -> bytes:
         """The run ends by a budget: containers that its last steps stood in end with it. The run's error."""
         held = self._journal.value(self._journal.ledger.held)
@@ -101,10 +109,13 @@ class Spending:
 
     async def _of_month(self, price: Price, held: int) -> Overdraft | None:
         """A monthly budget keeps runs only from what costs something."""
-        if price == FREE:
+        if price == FREE or not self._gear.environment.has_budgets(self._workspace):
             return None
-        ledger = self._journal.ledger
-        found = await self._gear.environment.overdraft(self._journal.run, ledger.unwritten + held, price.estimate)
+        ledger, run, outlays = self._journal.ledger, self._journal.run, self._gear.outlays
+        outlays.join(self, run)
+        others = outlays.beside(self, run)
+        whole = Held(others.workspace + held, others.key + held)
+        found = await self._gear.environment.overdraft(run, ledger.unwritten, whole, price.estimate)
         return None if found is not None and found.action == "ask" and ledger.excused else found
 
 

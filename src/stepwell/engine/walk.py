@@ -89,6 +89,10 @@ class Walk:
                 if end and await self._journal.suspend():
                     return None
 
+    def leave(self) -> None:
+        """The walk has ended, and what it has spent is written."""
+        self._spending.leave()
+
     async def _pass(self, scope: dict[str, Any]) -> Finished | bool:
         """Walk from the beginning over what is recorded, and on: the run's end, or whether there is nothing to do for
         now, else the next pass begins at once."""

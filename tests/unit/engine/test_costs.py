@@ -1,5 +1,6 @@
 """What steps and runs cost, and what budgets do to them."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from kit import World, effect, transform, wait
 from stepwell import cost, values
 from stepwell.core.views import run_view
 from stepwell.states import RecordStatus, RunState
-from stepwell.store import RunFilter
+from stepwell.store import Key, RunFilter
 from stepwell.values import Json
 
 CENT = cost.PER_CENT
@@ -371,6 +372,57 @@ async def test_a_monthly_budget_begins_anew_with_the_month(unreplayed: World) ->
     await world.settle()
     world.clock.jump(32 * 86_400)
     run = await world.start(workflow)
+    await world.settle()
+    assert (await world.outcome(run))[0] == "completed"
+
+
+async def test_runs_side_by_side_are_held_to_a_monthly_budget_together(unreplayed: World) -> None:
+    world = unreplayed
+    await world.budgets.put(world.workspace, None, 10 * CENT, "stop")
+    workflow = world.define(effect("a", costCents=3))
+    runs = await asyncio.gather(*(world.start(workflow) for _ in range(20)))
+    await world.settle()
+    outcomes = [await world.outcome(run) for run in runs]
+    assert [state for state, _ in outcomes].count("completed") == 3
+    assert await spent(world) == 9 * CENT
+    refused = next(told for state, told in outcomes if state == "failed")
+    assert refused["details"] == {"budgetCents": 10, "spentCents": 0, "heldCents": 9, "neededCents": 3}
+
+
+async def test_the_budget_of_a_key_is_not_held_against_what_other_keys_have_under_way(unreplayed: World) -> None:
+    world = unreplayed
+    mine, other = await _make_key(world), world.ids.new()
+    await world.budgets.put(world.workspace, mine, 10 * CENT, "stop")
+    workflow = world.define(effect("a", costCents=6))
+    runs = [await world.start(workflow, key=key) for key in (other, mine, other, mine)]
+    await world.settle()
+    assert [(await world.outcome(run))[0] for run in runs] == ["completed", "completed", "completed", "failed"]
+
+
+async def _make_key(world: World) -> str:
+    key = Key(
+        workspace=world.workspace,
+        id=world.ids.new(),
+        hash=b"",
+        prefix="",
+        name="CI",
+        scopes=("runs:write",),
+        dialect="loopfour",
+        expires_at=None,
+    )
+    await world.store.keys.create(key)
+    return key.id
+
+
+async def test_what_has_ended_is_not_held_any_more(unreplayed: World) -> None:
+    world = unreplayed
+    await world.budgets.put(world.workspace, None, 10 * CENT, "stop")
+    failing = world.define(effect("a", {"fail": 9, "status": 400}, costCents=6))
+    stuck = await world.start(world.define(effect("a", {"hang": True}, costCents=4)))
+    await world.start(failing)
+    await world.engine.cancel(world.workspace, stuck)
+    await world.settle()
+    run = await world.start(world.define(effect("a", costCents=10)))
     await world.settle()
     assert (await world.outcome(run))[0] == "completed"
 

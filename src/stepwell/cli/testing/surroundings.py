@@ -8,7 +8,7 @@ from stepwell.clock import FakeClock
 from stepwell.core import ApprovalLinks
 from stepwell.definitions import Plan
 from stepwell.engine import Engine
-from stepwell.engine.ports import ChildEnd, Overdraft, SecretBox
+from stepwell.engine.ports import ChildEnd, Held, Overdraft, SecretBox
 from stepwell.errors import StepError, ValidationFailed
 from stepwell.ids import Ids
 from stepwell.steps import ApprovalWish, ChildWish, ChosenConnection, ConnectionNeed
@@ -111,7 +111,7 @@ class Surroundings:
         """See engine.Environment: a case spends nobody's money."""
         return False
 
-    async def overdraft(self, run: Run, unwritten: int, needed: int) -> Overdraft | None:
+    async def overdraft(self, run: Run, unwritten: int, held: Held, needed: int) -> Overdraft | None:
         """See engine.Environment."""
         return None
 
