@@ -18,7 +18,7 @@ import uvicorn
 from stepwell.clock import Clock
 from stepwell.core import core
 from stepwell.events import EVENTS
-from stepwell.server import Parts, running
+from stepwell.serving import Parts, running
 from stepwell.settings import Settings
 from stepwell.values import Json, decode, encode
 

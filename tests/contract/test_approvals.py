@@ -9,7 +9,7 @@ import requests
 from asking import Asked, ask
 from live import Api, NewApi, live, refused
 from stepwell.clock import iso
-from stepwell.server import running
+from stepwell.serving import running
 from stepwell.settings import RateLimit, Server, Settings
 
 ANA, BO = "ana@example.com", "bo@example.com"

@@ -12,9 +12,9 @@ from rich.markup import escape
 from stepwell import __version__
 from stepwell.cli.options import ConfigOption, DataOption, settings_of
 from stepwell.cli.output import out
-from stepwell.server import Parts
-from stepwell.server import serve as serve_forever
 from stepwell.services import log_sink
+from stepwell.serving import Parts
+from stepwell.serving import serve as serve_forever
 from stepwell.settings import Settings
 
 

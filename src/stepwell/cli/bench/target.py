@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from stepwell.server import Parts, serve
+from stepwell.serving import Parts, serve
 from stepwell.settings import load
 
 KEY = "wfk_" + "bench" * 6 + "00"

@@ -24,8 +24,8 @@ from stepwell.cli.options import settings_of
 from stepwell.cli.output import out, say
 from stepwell.cli.serving import address, run
 from stepwell.errors import StartupRefused
-from stepwell.server import Parts, serve
 from stepwell.services import log_sink
+from stepwell.serving import Parts, serve
 from stepwell.settings import Settings
 
 PATIENCE_S = 60.0  # so long the demo waits for a person to decide before it does so itself
