@@ -274,7 +274,7 @@ class Engine:
         self._active[claim.run] = asyncio.get_running_loop().create_task(self._guarded(claim, loaded, plan))
 
     async def _guarded(self, claim: Claim, loaded: Loaded, plan: Plan) -> None:
-        journal = Journal(self._store, loaded, claim.epoch, self._committed, self._outage.wait)
+        journal = Journal(self._store, loaded, claim.epoch, self._committed, self._outage)
         try:
             await self._walk_to_end(journal, plan)
         except (Refused, Halted):

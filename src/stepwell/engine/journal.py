@@ -1,6 +1,6 @@
 """The journal of one run: what is recorded, what waits to be written, and the barrier that makes it durable."""
 
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 import msgspec
@@ -8,7 +8,7 @@ import msgspec
 from stepwell import values
 from stepwell.engine.additions import Additions
 from stepwell.engine.ledger import Ledger
-from stepwell.errors import StoreUnavailable
+from stepwell.engine.outage import Outage
 from stepwell.states import RecordStatus, RunState, WaitsOn
 from stepwell.store import (
     Approval,
@@ -47,13 +47,13 @@ class Journal:
         loaded: Loaded,
         epoch: int,
         committed: Callable[[str, int | None, Iterable[Reached]], None],
-        writable: Callable[[StoreUnavailable], Awaitable[None]],
+        outage: Outage,
     ) -> None:
         """`committed` is told of every commit: the run, when the first of its new timers is due, and other runs that it
-        reached. `writable` waits until a store that has failed takes writes again, or raises what it failed with."""
+        reached."""
         self._store = store
         self._committed = committed
-        self._writable = writable
+        self._outage = outage
         self.run = loaded.run
         self._epoch = epoch
         self._seq = loaded.run.seq
@@ -287,7 +287,7 @@ class Journal:
         where it can do no more, so that what killed processes before is over.
 
         Raises:
-            Refused; StoreUnavailable: the process stops while the store fails.
+            Refused; StoreUnavailable: the process stops while the store fails, which else is waited out.
         """
         committed = await self._send(RunState.RUNNING, rests=rests)
         if not committed.applied:
@@ -306,7 +306,7 @@ class Journal:
         look again.
 
         Raises:
-            Refused, StoreUnavailable.
+            Refused; StoreUnavailable, as `flush`.
         """
         waits_on = None if self.paused else next((w for w in _BY_WEIGHT if w in self._waits_on.values()), WaitsOn.TIMER)
         state = RunState.SUSPENDED if waits_on in _FOR_SOMEBODY else RunState.RUNNING
@@ -324,9 +324,9 @@ class Journal:
         """See what reached the run.
 
         Raises:
-            Refused, StoreUnavailable.
+            Refused; StoreUnavailable, as `flush`.
         """
-        loaded = await self._store.look(self.run.workspace, self.run.id)
+        loaded = await self._outage.insist(lambda: self._store.look(self.run.workspace, self.run.id))
         if loaded is None or loaded.run.epoch != self._epoch or loaded.run.state.final:
             raise Refused
         self._see(loaded)
@@ -339,7 +339,7 @@ class Journal:
         """End the run. None if it was paused by then: whether it still is, the walk sees when it goes on.
 
         Raises:
-            Refused, StoreUnavailable.
+            Refused; StoreUnavailable, as `flush`.
         """
         self._seq += 1
         before, self._state_seq = self._state_seq, self._seq
@@ -352,18 +352,18 @@ class Journal:
 
     async def _send(self, state: RunState, **more: Any) -> Committed:
         """Commit what has gathered; while the store fails it is kept, and gathers on."""
-        while True:
-            commit = self._pending(state, **more)
+
+        async def attempt() -> Committed:
+            commit, committed = self._pending(state, **more), None
             try:
                 committed = await self._store.commit(commit)
-            except StoreUnavailable as error:
-                self.ledger.answered(commit, None)
-                await self._writable(error)
-                continue
-            self.ledger.answered(commit, committed)
+            finally:
+                self.ledger.answered(commit, committed)
             if committed.applied:
                 self._written(commit, committed)
             return committed
+
+        return await self._outage.insist(attempt)
 
     def _pending(self, state: RunState, **more: Any) -> Commit:
         return Commit(

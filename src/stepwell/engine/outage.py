@@ -1,12 +1,15 @@
 """Outages of the store: what waits, in memory and by its claim, until the store takes writes again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from stepwell.clock import Clock
 from stepwell.errors import StoreUnavailable
 from stepwell.events import Events
 from stepwell.store import Claim, Runs
+
+Answer = TypeVar("Answer")
 
 PROBE_S = 1.0  # between attempts to write to a store that failed
 
@@ -43,21 +46,27 @@ class Outage:
         self._held.append(claim)
         self.note(error)
 
-    async def wait(self, error: StoreUnavailable) -> None:
-        """Wait until the store that failed with this error takes writes again.
+    async def insist(self, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """Ask the store; while it fails, again whenever the outage is over.
 
         Raises:
-            StoreUnavailable: it is not probed any more, as the process stops.
+            StoreUnavailable: it fails and is not probed any more, as the process stops.
         """
-        self.note(error)
+        while True:
+            try:
+                return await ask()
+            except StoreUnavailable as error:
+                self.note(error)
+                if self._final:
+                    raise
+            await self._wait()
+
+    async def _wait(self) -> None:
         self._waiting += 1
         try:
-            if not self._final:
-                await self._over.wait()
+            await self._over.wait()
         finally:
             self._waiting -= 1
-        if self._final:
-            raise error
 
     async def probe(self, stop: asyncio.Event) -> list[Claim]:
         """After a moment, see whether the store can be written; if so, who waits goes on, and what was held is handed

@@ -1,16 +1,21 @@
 """An outage of the store: walks keep what they have to write; nothing is done twice, fails or is lost because of it."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
-from kit import World, effect, transform, wait
+from kit import EffectStep, World, effect, transform, wait
+from stepwell.errors import StoreUnavailable
 from stepwell.states import RunState
-from stepwell.store import Loaded
+from stepwell.steps import Call, Ports
+from stepwell.store import Loaded, Reached
+from stepwell.store.sqlite.runs import SqliteRuns
 from stepwell.values import Json
 
 RETRY = {"maxAttempts": 3, "initialDelayMs": 1000}
@@ -104,6 +109,41 @@ async def test_an_outage_at_any_commit_repeats_no_effect_and_fails_no_step(tmp_p
 
 def _attempts(step: Json) -> int:
     return int(step["type"] == "effect") + int((step["config"] or {}).get("fail", 0))
+
+
+class Reaching(EffectStep):
+    """While it is performed, something reaches its run."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.ledger)
+        self._world = world
+
+    async def perform(self, program: Any, config: Json, call: Call, ports: Ports) -> Json:
+        self._world.engine.reached([Reached(self._world.workspace, call.run_id, self._world.engine.id)])
+        return await super().perform(program, config, call, ports)
+
+
+async def test_a_walk_that_cannot_look_at_its_run_keeps_what_it_has_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, looks = World(tmp_path / "stepwell.db"), itertools.count()
+    world.step_types["effect"] = Reaching(world)
+    await world.boot()
+    look = SqliteRuns.look
+
+    async def failing(runs: SqliteRuns, workspace: str, run: str) -> Loaded | None:
+        if next(looks) < 3:
+            raise StoreUnavailable("The store cannot be read now", retry_after_s=5)
+        return await look(runs, workspace, run)
+
+    monkeypatch.setattr(SqliteRuns, "look", failing)
+    async with serving(world):
+        run = await world.start(world.define(effect("one", idempotent=False), transform("b", x=1)))
+        await pass_time(world, lambda: not world.engine.open_runs)
+    assert next(looks) > 3
+    assert (await world.outcome(run))[0] == "completed"
+    assert len(world.ledger.performed) == 1
+    await world.store.close()
 
 
 async def test_a_process_that_stops_in_an_outage_does_not_wait_for_its_end(tmp_path: Path) -> None:
