@@ -132,6 +132,66 @@ def test_a_race_ends_with_its_first_arm(client: AwaitstepApi, upstream: Answerin
     assert post(url) == {"r": 1}
 
 
+def test_the_arms_that_lose_a_race_do_nothing_more(client: AwaitstepApi, upstream: Answering) -> None:
+    upstream.delay_s = 0.1
+    nodes = [
+        node("r", "race", name="EXPORT_r"),
+        step("quick", "return 1"),
+        http(f"{upstream.url}/lost", name="call"),
+        node("charge", "http_request", method="POST", url=f"{upstream.url}/charge"),
+        *(node(id, "http_request", method="GET", url=f"{upstream.url}/{id}") for id in ("one", "two", "three")),
+    ]
+    edges = "r>quick:1 r>call:2 call>charge r>one:then one>two two>three"
+
+    assert post(function(client, *nodes, edges=edges)) == {"r": 1}
+
+    assert [seen.path for seen in upstream.seen if seen.path != "/lost"] == ["/one", "/two", "/three"]
+
+
+def test_an_arm_of_a_race_within_a_lost_one_does_nothing_more(client: AwaitstepApi, upstream: Answering) -> None:
+    upstream.delay_s = 0.1
+    nodes = [
+        node("r", "race", name="EXPORT_r"),
+        step("quick", "return 1"),
+        node("inner", "race"),
+        http(f"{upstream.url}/lost", name="call"),
+        node("charge", "http_request", method="POST", url=f"{upstream.url}/charge"),
+        *(node(id, "http_request", method="GET", url=f"{upstream.url}/{id}") for id in ("one", "two")),
+    ]
+    edges = "r>quick:1 r>inner:2 inner>call:1 call>charge r>one:then one>two"
+
+    assert post(function(client, *nodes, edges=edges)) == {"r": 1}
+
+    assert [seen.path for seen in upstream.seen if seen.path != "/lost"] == ["/one", "/two"]
+
+
+def test_a_race_in_a_loop_begins_anew_in_each_turn(client: AwaitstepApi) -> None:
+    nodes = [
+        node("l", "loop", name="EXPORT_l", loopType="times", count=3),
+        node("r", "race"),
+        step("slow", "await new Promise((done) => setTimeout(done, 1)); return 0"),
+        step("quick", "return i"),
+    ]
+
+    told = post(function(client, *nodes, edges="l>r:body r>slow:1 r>quick:2"))
+
+    assert told == {"l": {"results": [0, 1, 2], "count": 3}}
+
+
+def test_a_call_that_a_race_gives_up_is_no_error_of_the_called(client: AwaitstepApi) -> None:
+    inner = function(client, step("s", "await new Promise((done) => setTimeout(done, 60000))"), name="inner")
+    nodes = [
+        node("r", "race", name="EXPORT_r"),
+        node("call", "sub_script", workerName="inner"),
+        step("quick", "await new Promise((done) => setTimeout(done, 50)); return 1"),
+    ]
+
+    assert post(function(client, *nodes, edges="r>call:1 r>quick:2")) == {"r": 1}
+
+    told = client.answer("GET", f"/api/workflows/{inner.rpartition('/')[2]}/stats")
+    assert (told["calls"], told["errors"]) == (1, 0)
+
+
 def test_a_secret_is_sent_but_never_told(client: AwaitstepApi, upstream: Answering) -> None:
     client.answer("POST", "/api/env-vars", {"name": "TOKEN", "value": "s3cret-value", "isSecret": True}, 201)
     call = http(upstream.url, headers={"Authorization": "Bearer {{env.TOKEN}}"})

@@ -1,5 +1,8 @@
 """AwaitStep contract 8, over a socket: functions are called, answer, and leave no run."""
 
+import asyncio
+import time
+
 import pytest
 import requests
 
@@ -13,7 +16,9 @@ def function(code: str, inline: Json = True, **more: Json) -> Json:
     return {"name": "function", "trigger": {"type": "api"}, "inline": inline, "steps": [step], **more}
 
 
-def call(api: Api, reference: str, body: bytes = b"", method: str = "POST", **headers: str) -> requests.Response:
+def call(
+    api: Api, reference: str, body: bytes = b"", method: str = "POST", **headers: str | bytes
+) -> requests.Response:
     return requests.request(method, f"{api.server.url}/fn/{reference}", data=body, headers=headers, timeout=10)
 
 
@@ -209,3 +214,116 @@ def test_more_calls_than_are_taken_at_once_are_refused(api: Api, monkeypatch: py
 
     assert (answer.status_code, answer.json()) == (503, {"message": "Function is busy"})
     assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize("value", ["Symbol('x')", "() => 1", "{toJSON() {}}"])
+def test_what_is_not_json_is_an_error_of_the_function(api: Api, value: str) -> None:
+    answer = call(api, api.workflow(function(f"return {value};")))
+
+    assert (answer.status_code, answer.json()) == (500, {"message": "The function's result is not JSON"})
+
+
+def test_code_that_breaks_out_of_its_frame_is_an_error_of_the_function(api: Api) -> None:
+    code = "})(input)}; } catch (e) {} return 5; try { return {done: await (async () => {"
+
+    answer = call(api, api.workflow(function(code)))
+
+    assert (answer.status_code, answer.json()) == (500, {"message": "The function's result is not JSON"})
+
+
+def test_a_thrown_object_tells_its_message(api: Api) -> None:
+    assert call(api, api.workflow(function("throw {message: 'no'};"))).json() == {"message": "no"}
+
+
+@pytest.mark.parametrize("status", [204, 205, 304])
+def test_an_answer_that_may_have_no_body_is_sent_without_one(api: Api, status: int) -> None:
+    workflow = api.workflow(function(f"return {{status: {status}, body: 'more'}};", {"triggerCode": True}))
+
+    answer = call(api, workflow)
+
+    assert (answer.status_code, answer.content) == (status, b"")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "return {toJSON() { throw new Error(input.env.PASS) }};",
+        "const o = {}; o[input.env.PASS] = o; return o;",
+        "throw new Error('x'.repeat(1890) + input.env.PASS);",
+    ],
+)
+def test_a_secret_in_an_error_is_masked(api: Api, code: str) -> None:
+    workflow = api.workflow(function(code, {"secrets": ["PASS"]}))
+    api.data("POST", f"/workflows/{workflow}/secrets", {"key": "PASS", "value": "open sesame"})
+
+    answer = call(api, workflow)
+
+    assert answer.status_code == 500
+    assert "[secret]" in answer.text
+    assert "open" not in answer.text
+
+
+def test_a_secret_of_several_lines_is_masked_in_the_log(api: Api) -> None:
+    workflow = api.workflow(function("console.log(input.env.PEM); return 1;", {"secrets": ["PEM"]}))
+    api.data("POST", f"/workflows/{workflow}/secrets", {"key": "PEM", "value": "-----BEGIN\nabcdefgh\nijklmnop"})
+
+    call(api, workflow)
+
+    lines = api.server.parts.core.functions.logs(api.workspace, workflow.removeprefix("wf_"))
+    assert [line.text for line in lines] == ["[secret]"] * 3
+
+
+def test_an_error_that_is_not_thrown_is_in_the_log_too(api: Api) -> None:
+    workflow = api.workflow(function("await new Promise(() => {});"))
+
+    message = call(api, workflow).json()["message"]
+
+    (line,) = api.server.parts.core.functions.logs(api.workspace, workflow.removeprefix("wf_"))
+    assert line.text == f"Error: {message}"
+
+
+@pytest.mark.parametrize(
+    ("kept", "sent"),
+    [
+        ("sésame", "sésame".encode()),
+        ("sésame", "sésame".encode("latin-1")),
+        (" open sesame\n", b"open sesame"),
+    ],
+)
+def test_a_secret_is_compared_as_headers_carry_it(api: Api, kept: str, sent: bytes) -> None:
+    auth: Json = {"type": "secret", "secretName": "PASS"}
+    workflow = api.workflow(function("return 1;", {"auth": auth}))
+    api.data("POST", f"/workflows/{workflow}/secrets", {"key": "PASS", "value": kept})
+
+    assert call(api, workflow, **{"x-function-secret": sent}).status_code == 200
+    assert call(api, workflow, **{"x-function-secret": b"other"}).status_code == 401
+
+
+def test_a_secret_of_blanks_admits_nobody(api: Api) -> None:
+    auth: Json = {"type": "secret", "secretName": "PASS"}
+    workflow = api.workflow(function("return 1;", {"auth": auth}))
+    api.post(f"/workflows/{workflow}/secrets", {"key": "PASS", "value": "  "})
+
+    assert call(api, workflow).status_code == 401
+    assert call(api, workflow, **{"x-function-secret": ""}).status_code == 401
+
+
+def test_a_long_answer_does_not_hold_up_the_server(api: Api) -> None:
+    """The best of three: what the machine does to a process is not ours to measure."""
+    workflow = api.workflow(function("return Array.from({length: 1e6}, (_, i) => i);", {"secrets": ["PASS"]}))
+    api.data("POST", f"/workflows/{workflow}/secrets", {"key": "PASS", "value": "open sesame"})
+    stalls: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(0.001)
+            stalls[-1] = max(stalls[-1], time.perf_counter() - before)
+
+    for _ in range(3):
+        stalls.append(0.0)
+        watching = asyncio.run_coroutine_threadsafe(watch(), api.server.loop)
+        assert len(call(api, workflow).content) > 6_000_000
+        watching.cancel()
+
+    assert min(stalls) < 0.15

@@ -89,7 +89,7 @@ class Entries:
             wanted = await self._secrets.open(entry.workspace, entry.workflow, [auth.get("secretName", "")])
         except CannotOpen:
             raise Unauthorized("Unauthorized") from None
-        if not any(hmac.compare_digest(given.encode(), each.encode()) for each in wanted.values()):
+        if not any(_same(given, each.strip()) for each in wanted.values()):
             raise Unauthorized("Unauthorized")
         return None
 
@@ -104,3 +104,9 @@ class Entries:
             if (place := await self._store.sources.route(pattern)) is not None:
                 return place
         return await self._store.workflows.find(bare) if len(segments) == 1 else None
+
+
+def _same(given: str, wanted: str) -> bool:
+    """Whether a header is a text: its bytes, which came as Latin-1, may be that or UTF-8."""
+    forms = (given.encode(), given.encode("latin-1", "replace"))
+    return wanted != "" and any(hmac.compare_digest(form, wanted.encode()) for form in forms)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from stepwell import values
-from stepwell.auth import CannotOpen, Markers, mask, mask_text
+from stepwell.auth import CannotOpen, Markers, SecretBox, mask, mask_text
 from stepwell.clock import Clock
 from stepwell.core.plans import Plans
 from stepwell.core.secrets import Secrets
@@ -26,12 +26,13 @@ TIMEOUT_S = 30
 AT_ONCE = 64  # calls of one function
 KEPT_LINES = 500
 KEPT_FUNCTIONS = 1000
+LONG_BYTES = 256 * 1024
 
 _PROGRAM = """return (async () => {
 try { return {done: await (async (input) => {
 %s
 })(input) ?? null}; }
-catch (error) { return {error: String(error instanceof Error ? error.message || error.name : error).slice(0, 1900)}; }
+catch (error) { return {error: String(error?.message || error?.name || error).slice(0, 12000)}; }
 })();"""
 
 
@@ -121,10 +122,11 @@ class Functions:
         answer = _failed("Internal server error")
         try:
             answer = await self._run(workspace, workflow, plan, {"event": event, "request": request}, request_id, key)
-        except TimeoutError:
-            answer = _failed(f"Function timed out after {TIMEOUT_S} seconds")
         except StepError as error:
             answer = _failed(error.message)
+        except asyncio.CancelledError:
+            answer = _GIVEN_UP
+            raise
         finally:
             watched.busy -= 1
             self._count(workspace, workflow, request_id, answer.status, (self._clock.monotonic() - began) * 1000)
@@ -173,15 +175,24 @@ class Functions:
             kept=True,
         )
 
+        printed = self._markers.box(workspace, workflow, {**secrets, **_by_line(secrets)})
+
         def log(line: str) -> None:
-            lines.append(FunctionLine(self._clock.now_ms(), request_id, mask_text(box.hide(line))))
+            lines.append(FunctionLine(self._clock.now_ms(), request_id, mask_text(printed.hide(line))))
 
         host = None if self.host_of is None else self.host_of(workspace, workflow, request_id, key)
-        async with asyncio.timeout(TIMEOUT_S):
-            told = mask(box.hide(await self._code.run(workspace, script, log, host)))
-        if "error" in told:
-            log(f"Error: {told['error']}")
-            return _failed(told["error"])
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                told = await self._code.run(workspace, script, log, host)
+        except StepError as error:
+            told = {"error": error.message}
+        except TimeoutError:
+            told = {"error": f"Function timed out after {TIMEOUT_S} seconds"}
+        told = await _shown(told, box) if isinstance(told, dict) else {}
+        if "done" not in told:
+            message = str(told.get("error", "The function's result is not JSON"))[:1900]
+            log(f"Error: {message}")
+            return _failed(message)
         done = told["done"]
         return _answered(done) if (plan.inline or {}).get("triggerCode") else FunctionAnswer(200, values.encode(done))
 
@@ -224,8 +235,25 @@ def _read(body: bytes) -> Json:
         return body.decode(errors="replace")
 
 
+async def _shown(told: Json, box: SecretBox) -> Json:
+    """What a script told, its secrets masked. A long one is gone through in a thread: the loop has others to serve."""
+    if len(values.encode(told)) > LONG_BYTES:
+        return await asyncio.to_thread(lambda: mask(box.hide(told)))
+    return mask(box.hide(told))
+
+
+def _by_line(secrets: dict[str, str]) -> dict[str, str]:
+    """The lines of those of several lines: what is printed comes line by line."""
+    each = {name: value.splitlines() for name, value in secrets.items()}
+    return {f"{name}-{at}": line for name, lines in each.items() if len(lines) > 1 for at, line in enumerate(lines)}
+
+
 def _failed(message: str) -> FunctionAnswer:
     return FunctionAnswer(500, values.encode({"message": message}))
+
+
+_GIVEN_UP = FunctionAnswer(499)  # whoever called it waits no more: no error of the function
+_WITHOUT_BODY = (204, 205, 304)
 
 
 def _answered(done: Json) -> FunctionAnswer:
@@ -238,6 +266,8 @@ def _answered(done: Json) -> FunctionAnswer:
         return wrong
     if not isinstance(headers, dict) or not all(map(_is_header, headers.items())):
         return wrong
+    if status in _WITHOUT_BODY:
+        body = None
     content = b"" if body is None else body.encode() if isinstance(body, str) else values.encode(body)
     return FunctionAnswer(status, content, {name.lower(): value for name, value in headers.items()})
 

@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 MIB = 1024 * 1024
 MEMORY = 128 * MIB
@@ -28,14 +28,17 @@ DATA = 2048 * MIB  # until the engine stands: V8 alone takes over 530 of address
 LOG_CHARS = 64 * 1024
 STOCK = 2  # isolates made ahead: making one takes longer than most scripts
 KEPT = 8  # isolates that scripts take one after the other; more than one only where scripts were parked
-PARKED = 48  # scripts that wait for the host, at most
+CROWD_S = 2.0  # so long as many isolates are kept as had parked scripts at once: they come in waves
+PARKED = 48  # scripts that wait for the host, at most: each takes 12 MiB of address space, most of it never touched
+WAITING = 4 * MIB  # what a script that is parked may keep
 SETTLED = 32 * MIB  # beyond it, isolates that are kept go: the server ends a child that keeps twice as much
-ISOLATE = 12 * MIB  # of address space, most of it never touched
 CPU_GRACE_S = 5
+STUCK_S = 0.1  # a kept script that neither ends nor waits for anything after that never will
 PIECE = 64 * 1024  # longer results go in pieces, none of which holds up the server's loop when it is read
 
 HARNESS = Path(__file__).with_name("harness.js").read_text().replace("@LOG_CHARS@", str(LOG_CHARS))
 
+_LONE = re.compile(r"\\(?:u(d[89a-f][0-9a-f]{2})|.)")  # JSON escapes; V8 writes halves of characters so, no others
 _FRAME = re.compile(r"eval at parsed \(.*<anonymous>:(\d+):\d+\)$")
 _TEXTS = re.compile(
     r"""#[^\n]*|'''(?:[^\\]|\\.)*?'''|\"\"\"(?:[^\\]|\\.)*?\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*\"""", re.DOTALL
@@ -47,7 +50,7 @@ Answer = tuple[dict[str, Any], str]
 @dataclass(slots=True)
 class Task:
     """What is asked of an engine: a script with its input, or answers of the host to one that is parked under a token.
-    `kept`: it may be run by what ran others, and may ask the host."""
+    `kept`: it may be run by what ran others, and may ask the host. `given_up`: tokens of those that need not go on."""
 
     input: str
     max_bytes: int
@@ -55,37 +58,34 @@ class Task:
     code: str = ""
     kept: bool = False
     token: int | None = None
+    given_up: tuple[int, ...] = ()
 
 
-class Engine(Protocol):
+class Engine:
     """What runs scripts."""
 
-    pids: tuple[int, ...]  # processes of its own
+    pids: tuple[int, ...] = ()  # processes of its own
 
     def run(self, task: Task) -> Answer:
         """The answer to a script: `status` ok, error, memory, large, invalid or asks, and what belongs to it."""
-        ...
+        raise NotImplementedError
 
     def rest(self, has_work: Any) -> None:
         """Prepare for the next script until there is one."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
 class Isolate:
-    """One V8 with the harness in it. `kept`: it is ready for many scripts. `ends_s`: when the script in it is over."""
+    """One V8 with the harness in it. `kept`: it is ready for many scripts."""
 
     owner: Any
     harness: Any
     kept: bool = False
-    ends_s: float = 0.0
 
 
-class V8:
+class V8(Engine):
     """JavaScript. A script gets an isolate of its own, made while nothing else is to be done; or one that is kept, in
     which nothing that scripts share can be changed."""
-
-    pids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._racer = importlib.import_module("py_mini_racer")
@@ -94,46 +94,45 @@ class V8:
         self._used: list[Isolate] = []
         self._kept: list[Isolate] = []  # the one used longest ago first
         self._parked: dict[int, Isolate] = {}
-        self._tokens = 0
-        self._most = 0
+        self._tokens = self._most = self._crowd = 0
+        self._crowd_ends_s = 0.0
 
     def run(self, task: Task) -> Answer:
-        isolate = self._take(task) if task.token is None else self._parked.pop(task.token, None)
-        if isolate is None:
-            return {"status": "error", "message": "The script waited too long for an answer"}, ""
+        self._used += [self._parked.pop(token) for token in task.given_up if token in self._parked]
+        isolate = self._take(task) if task.token is None else self._parked.pop(task.token)
         try:
             if task.token is not None:
                 isolate.harness["answers"] = task.input
             else:
-                isolate.ends_s = time.monotonic() + task.timeout_s
                 isolate.harness["task"] = f"{task.max_bytes}\0{task.input}\0{task.code}"
-            pause = 0.0002
+            pause, began = 0.0002, time.monotonic()
             while not (told := isolate.harness["told"]):  # a timer may still settle it; the parent sees to the time
+                if isolate.kept and time.monotonic() - began > STUCK_S:
+                    told = '""\ne["The script waits for something that never happens",""]'
+                    break
                 time.sleep(pause)
                 pause = min(pause * 2, 0.01)
-        except self._racer.JSOOMException:
+        except (self._racer.JSOOMException, self._racer.JSEvalException) as error:
             self._used.append(isolate)
-            return {"status": "memory"}, ""
-        except self._racer.JSEvalException as error:
-            self._used.append(isolate)
-            return {"status": "error", "message": str(error).partition("\n")[0][:1900]}, ""
-        logs, _, answer = told.partition("\n")
-        tag, rest = answer[:1], answer[1:]
+            status = "memory" if isinstance(error, self._racer.JSOOMException) else "error"
+            return {"status": status, "message": str(error).partition("\n")[0][:1900]}, ""
+        lines, _, answer = whole(told).partition("\n")
+        logs, tag, rest = json.loads(lines), answer[:1], answer[1:]
         if tag == "r":  # the script that ran before spoilt it
             self._used.append(isolate)
             return self.run(task)
         if tag == "h":
             self._tokens += 1
             self._parked[self._tokens] = isolate
-            return _sized({"status": "asks", "logs": json.loads(logs), "token": self._tokens}, rest, task.max_bytes)
+            return _sized({"status": "asks", "logs": logs, "token": self._tokens}, rest, max(task.max_bytes, MIB))
         (self._kept if isolate.kept else self._used).append(isolate)
-        return _judged(tag, rest, json.loads(logs), task.max_bytes)
+        return _judged(tag, rest, logs, task.max_bytes)
 
     def rest(self, has_work: Any) -> None:
-        now = time.monotonic()
-        for token in [token for token, parked in self._parked.items() if parked.ends_s < now]:
-            self._used.append(self._parked.pop(token))
-        while len(self._kept) > KEPT or (self._kept and self._most and resident() > self._most):
+        if len(self._parked) >= self._crowd or self._crowd_ends_s < time.monotonic():
+            self._crowd, self._crowd_ends_s = len(self._parked), time.monotonic() + CROWD_S
+        most = self._most + self._crowd * WAITING
+        while len(self._kept) > max(KEPT, self._crowd) or (self._kept and self._most and resident() > most):
             self._drop(self._kept.pop(0))
         while self._used and not has_work():
             self._drop(self._used.pop())
@@ -180,17 +179,16 @@ def _judged(tag: str, rest: str, logs: str, max_bytes: int) -> Answer:
     return {"status": "error", "message": message, "line": line, "logs": logs}, ""
 
 
-class Monty:
+class Monty(Engine):
     """Python. The interpreter is a process of its own below this one; each script gets a fresh session."""
 
     def __init__(self) -> None:
         self._monty = importlib.import_module("pydantic_monty")
         self._pool = self._monty.Monty(max_processes=1).__enter__()
         with self._pool.checkout() as session:
-            self.pids: tuple[int, ...] = (session.worker_pid,)
+            self.pids = (session.worker_pid,)
 
     def run(self, task: Task) -> Answer:
-        code, max_bytes = task.code, task.max_bytes
         logs: list[str] = []
         left = LOG_CHARS
 
@@ -203,18 +201,15 @@ class Monty:
         limits = {"max_memory": MEMORY, "max_feed_duration_secs": task.timeout_s + 2}  # the parent ends it before that
         try:
             with self._pool.checkout(limits=limits, script_name="script.py") as session:
-                source = wrapped(code, name, max_bytes)
+                source = wrapped(task.code, name, task.max_bytes)
                 result = session.feed_run(source, inputs={f"{name}t": task.input}, print_callback=printed)
             if not isinstance(result, str):
                 return {"status": "large", "logs": "".join(logs)}, ""
-            return _sized({"status": "ok", "logs": "".join(logs)}, result, max_bytes)
+            return _sized({"status": "ok", "logs": "".join(logs)}, result, task.max_bytes)
         except self._monty.MontyCrashedError as error:
             return {"status": "crashed", "message": str(error)[:500], "logs": "".join(logs)}, ""
         except (self._monty.MontySyntaxError, self._monty.MontyRuntimeError) as error:
-            return self._failure(error, code, name, "".join(logs)), ""
-
-    def rest(self, has_work: Any) -> None:
-        """Nothing to prepare: the pool does it."""
+            return self._failure(error, task.code, name, "".join(logs)), ""
 
     def _failure(self, error: Any, code: str, name: str, logs: str) -> dict[str, Any]:
         kind = type(error.exception()).__name__
@@ -228,11 +223,9 @@ class Monty:
         return {"status": "error", "message": message, "line": inside[-1] if inside else None, "logs": logs}
 
 
-class Cel:
+class Cel(Engine):
     """Conditions that are too costly for the server's loop: the code is CEL, the input its variables. The result is
     `{"value": ...}` or `{"error": [type, message]}`."""
-
-    pids: tuple[int, ...] = ()
 
     def __init__(self) -> None:
         self._cel = importlib.import_module("cel")
@@ -243,9 +236,6 @@ class Cel:
         except Exception as error:  # noqa: BLE001 - told to the server, which knows which of them are the condition's
             told = {"error": [type(error).__name__, str(error)[:500]]}
         return _sized({"status": "ok"}, written(told), task.max_bytes)
-
-    def rest(self, has_work: Any) -> None:
-        """Nothing to prepare."""
 
 
 def wrapped(code: str, name: str, max_bytes: int) -> str:
@@ -260,18 +250,14 @@ def wrapped(code: str, name: str, max_bytes: int) -> str:
 def indented(code: str) -> str:
     """The code one level deeper, lines that begin inside a text left as they are."""
     code = code.replace("\r\n", "\n").replace("\r", "\n")
-    parts = []
-    end = 0
-    for start, stop in _inside_texts(code):
-        parts.append(code[end:start].replace("\n", "\n    "))
-        parts.append(code[start:stop])
-        end = stop
+    parts, end = [], 0
+    for found in _TEXTS.finditer(code):
+        if "\n" in found[0]:
+            parts.append(code[end : found.start()].replace("\n", "\n    "))
+            parts.append(found[0])
+            end = found.end()
     parts.append(code[end:].replace("\n", "\n    "))
     return "    " + "".join(parts)
-
-
-def _inside_texts(code: str) -> Iterator[tuple[int, int]]:
-    return ((found.start(), found.end()) for found in _TEXTS.finditer(code) if "\n" in found[0])
 
 
 def _sized(meta: dict[str, Any], result: str, max_bytes: int) -> Answer:
@@ -279,7 +265,7 @@ def _sized(meta: dict[str, Any], result: str, max_bytes: int) -> Answer:
     return ({**meta, "status": "large"}, "") if size > max_bytes else (meta, result)
 
 
-ENGINES: Final[dict[str, type[V8] | type[Monty] | type[Cel]]] = {"javascript": V8, "python": Monty, "cel": Cel}
+ENGINES: Final[dict[str, type[Engine]]] = {"javascript": V8, "python": Monty, "cel": Cel}
 
 
 def confine() -> None:
@@ -303,7 +289,7 @@ def allow_memory(pids: tuple[int, ...]) -> None:
     for pid in pids:
         with open(f"/proc/{pid or 'self'}/status") as file:
             taken = next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData"))
-        resource.prlimit(pid, resource.RLIMIT_DATA, (taken + 2 * MEMORY + PARKED * ISOLATE, DATA))
+        resource.prlimit(pid, resource.RLIMIT_DATA, (taken + 2 * MEMORY + PARKED * 12 * MIB, DATA))
 
 
 def allow_cpu(pids: tuple[int, ...], seconds: float) -> None:
@@ -344,15 +330,22 @@ async def serve(language: str) -> None:
         meta_length, text_length = struct.unpack(">II", header)
         meta = json.loads(reader.read(meta_length))
         text = reader.read(text_length).decode()
-        task = Task(text, meta["maxBytes"], meta["timeoutMs"] / 1000, meta["code"], meta["kept"], meta["token"])
+        task = Task(text, **meta)
         if sys.platform == "linux":
             allow_cpu((0, *engine.pids), task.timeout_s)
         answer, result = engine.run(task)
-        if len(result) > PIECE:
-            answer["pieces"] = True
-            result = "\n".join(pieces(json.loads(result)))
-        send(link, answer, result)
+        send(link, *parted(answer, result))
         engine.rest(idle)
+
+
+def parted(answer: dict[str, Any], result: str) -> Answer:
+    """An answer whose result is in pieces if it is long."""
+    if len(result) <= PIECE:
+        return answer, result
+    try:
+        return {**answer, "pieces": True}, "\n".join(pieces(json.loads(result)))
+    except (RecursionError, ValueError) as error:  # nested too deep; numbers of thousands of digits
+        return {**answer, "status": "invalid", "message": str(error)[:500]}, ""
 
 
 def pieces(value: Any, opening: str = "") -> Iterator[str]:
@@ -380,6 +373,11 @@ def pieces(value: Any, opening: str = "") -> Iterator[str]:
         if len(text) < PIECE // 2:
             step *= 2
     yield "e"
+
+
+def whole(text: str) -> str:
+    """JSON text of V8 with the sign for an unreadable character in place of halves of characters."""
+    return _LONE.sub(lambda found: "\ufffd" if found[1] else found[0], text) if "\\ud" in text else text
 
 
 def written(value: Any) -> str:

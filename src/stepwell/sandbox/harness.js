@@ -2,7 +2,7 @@
 // is set to the most characters of a result, the input as JSON and the code, with zeros between; then `told` gives the
 // answer as text: '' while there is none, else the lines printed so far as JSON, a line break, a letter and what
 // belongs to it: v value, b larger than allowed, n not JSON, e error, r the isolate is spoilt, h waiting for the host: a
-// list of whether a timer runs and of the new questions, each with its number.
+// list of the ms until the next timer, null if none runs, and of the new questions, each with its number.
 (function () {
   'use strict';
   const { parse, stringify } = JSON, text = String, Plain = Function, Later = (async () => {}).constructor;
@@ -10,8 +10,8 @@
   const cut = Function.prototype.call.bind(String.prototype.slice);
   const split = Function.prototype.call.bind(String.prototype.split), join = Function.prototype.call.bind(Array.prototype.join);
   const then = Function.prototype.call.bind(Promise.prototype.then);
-  const resolve = Promise.resolve.bind(Promise), freeze = Object.freeze, MOST = @LOG_CHARS@;
-  const pause = Atomics.waitAsync, Cell = Int32Array, Shared = SharedArrayBuffer, Known = Set, Table = Map;
+  const resolve = Promise.resolve.bind(Promise), freeze = Object.freeze, ceil = Math.ceil, MOST = @LOG_CHARS@;
+  const pause = Atomics.waitAsync, notify = Atomics.notify, now = Date.now, Cell = Int32Array, Shared = SharedArrayBuffer, Known = Set, Table = Map;
   let turn = 0, limit = 0, printed = 0, logs = '', answer = '';
   let asked = 0, asks = '', waiting = new Table();
   const bodies = new Table(), MOST_BODIES = 64;
@@ -36,7 +36,10 @@
     let json;
     try {
       json = value === undefined ? 'null' : stringify(value);
-    } catch (error) { answer = 'n' + cut(text(error), 0, 500); return; }
+    } catch (error) {
+      try { answer = 'n' + cut(text(error), 0, 500); } catch (other) { fail(error); }
+      return;
+    }
     answer = typeof json !== 'string' ? 'n' + typeof value : json.length > limit ? 'b' : 'v' + json;
   };
   const fail = (error) => {
@@ -47,8 +50,10 @@
   };
   // To be called once what follows from the last call has happened.
   const told = () => {
-    const rest = answer !== '' ? answer : waiting.size > 0 ? 'h[' + (timers.size > 0) + asks + ']' : '';
+    const waits = own !== null && (waiting.size > 0 || timers.size > 0);
+    const rest = answer !== '' ? answer : waits ? 'h[' + next() + asks + ']' : '';
     if (rest === '') return '';
+    if (answer !== '' && own !== null) over();
     const lines = stringify(logs);
     logs = asks = '';
     return lines + '\n' + rest;
@@ -56,24 +61,41 @@
 
   // A question to the host, and a promise of what it says; only in isolates that `keep` was called in.
   const ask = (question) => {
+    const json = stringify(question) ?? 'null';
     let promised;
     const answered = new Promise((done, failed) => { promised = [done, failed]; });
     asked += 1;
     waiting.set(asked, promised);
-    asks += ',' + stringify([asked, question]);
+    asks += ',[' + asked + ',' + json + ']';
     return answered;
   };
 
-  // Timers of an earlier script never fire in a later one.
-  let timers = new Known(), timer = 0;
+  // Timers of an earlier script never fire in a later one: they are given up when the script is over.
+  const LONGEST = 2 ** 31 - 1;
+  let timers = new Table(), timer = 0;
   const setTimeout = (act, delay, ...given) => {
-    const mine = turn, id = ++timer, running = timers;
-    running.add(id);
-    const slept = pause(new Cell(new Shared(8)), 0, 0, +delay > 0 ? +delay : 0).value;
+    const ms = +delay > 1 ? (+delay < LONGEST ? +delay : LONGEST) : 1;
+    const mine = turn, id = ++timer, running = timers, cell = new Cell(new Shared(8));
+    running.set(id, [now() + ms, cell]);
+    const slept = pause(cell, 0, 0, ms).value;
     then(resolve(slept), () => { if (mine === turn && running.delete(id)) act(...given); });
     return id;
   };
-  const clearTimeout = (id) => { timers.delete(id); };
+  const clearTimeout = (id) => {
+    const found = timers.get(id);
+    if (timers.delete(id)) notify(found[1], 0);
+  };
+  const next = () => {
+    let first = Infinity;
+    for (const [due] of timers.values()) if (due < first) first = due;
+    return first === Infinity ? 'null' : first > now() ? ceil(first - now()) : 0;
+  };
+  const over = () => {
+    turn += 1;
+    for (const [, cell] of timers.values()) notify(cell, 0);
+    timers = new Table();
+    waiting = new Table();
+  };
 
   const put = (name, value) => defineProperty(globalThis, name, { value, writable: true, configurable: true });
   class NonRetryableError extends Error {}
@@ -98,10 +120,10 @@
     if (own !== null && !swept()) { answer = 'r'; return; }
     turn += 1;
     limit = most;
-    printed = 0;
+    printed = asked = 0;
     logs = answer = asks = '';
     waiting = new Table();
-    timers = new Known();
+    timers = new Table();
     try {
       const body = bodies.get(code) ?? compiled(code);
       const value = body(parse(input), own === null ? undefined : ask);
@@ -128,6 +150,7 @@
 
   // Freeze all that scripts share, so that the isolate can be used again. What would go on after a script's end or
   // remember it is taken away.
+  const traced = (value) => { Error.captureStackTrace(value); return value; };
   const keep = () => {
     for (const key of ownKeys(RegExp)) {
       const legacy = getOwnPropertyDescriptor(RegExp, key);
@@ -156,6 +179,11 @@
       new Known().values(), ''[Symbol.iterator](), ''.matchAll(/a/g), [].values().map(text),
       Iterator.from({ next() {} }), new Intl.Segmenter().segment('a'), new Intl.Segmenter().segment('a')[Symbol.iterator]()];
     for (const value of hidden) visit(getPrototypeOf(value));
+    for (const found of [getOwnPropertyDescriptor(new Error(), 'stack'), getOwnPropertyDescriptor(traced({}), 'stack')]) {
+      visit(found.get);
+      visit(found.set);
+    }
+    visit(prototype);
     for (const key of own) {
       const made = globalThis[key];
       if (typeof made === 'function' && made.prototype) assignable(made.prototype);

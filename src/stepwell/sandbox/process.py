@@ -7,7 +7,7 @@ import socket
 import struct
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -19,7 +19,7 @@ from stepwell.values import Json
 
 MIB = 1024 * 1024
 MEMORY = 128 * MIB
-SETTLED = 64 * MIB  # a child that keeps more than this from earlier scripts is not used again
+SETTLED = 64 * MIB  # a child that keeps more than this from earlier scripts begins no other
 META_BYTES = MIB
 PARKED = 4 * MIB  # what a script that waits may keep
 START_S = 20.0
@@ -53,6 +53,13 @@ class Gone(Exception):
     """The child ended, or said what no child says."""
 
 
+class Ended(StepError):
+    """The child that a script waited in is there no more."""
+
+    def __init__(self) -> None:
+        super().__init__("The process of the script ended unexpectedly", kind="code")
+
+
 @dataclass(slots=True, eq=False)
 class Child:
     """One child. It belongs to one workspace from its first script to its end."""
@@ -64,9 +71,12 @@ class Child:
     writer: asyncio.StreamWriter
     pids: tuple[int, ...]
     base: int = 0
-    fit: bool = True  # for another script
+    fit: bool = True  # to be asked again
+    spent: bool = False  # it keeps so much memory that it is to begin no other script
     idle_since: float = 0.0
     parked: int = 0  # scripts in it that wait for the host
+    most_parked: int = 0  # at once, since it began
+    given_up: list[int] = field(default_factory=list)  # tokens of those that need not go on
 
     @classmethod
     async def start(cls, workspace: str, language: str, folder: str) -> Self:
@@ -122,13 +132,13 @@ class Child:
                 await self.writer.drain()
                 head, tail = await self._receive(script.max_output_bytes * 2 + META_BYTES)  # pieces add a little
             answer = _answers.decode(head)
-            settled = watch.start - self.base < SETTLED + self.parked * PARKED
-            self.fit = answer.status not in ("memory", "crashed") and settled
+            self.spent = watch.start - self.base >= SETTLED + self.most_parked * PARKED
+            self.fit = answer.status not in ("memory", "crashed")
             return answer, tail
         except TimeoutError:
             if watch.exceeded:
                 raise too_much_memory() from None
-            raise StepError(f"The script took longer than {script.timeout_ms} ms", kind="code") from None
+            raise too_slow(script) from None
         except (Gone, msgspec.MsgspecError, OSError):
             self.kill()
             raise self._ended(watch) from None
@@ -142,6 +152,11 @@ class Child:
         """Whether the child has not ended by itself. It is not asked for its status: while that is not collected, the
         process group keeps its number, and `kill` reaches what is left of it."""
         return self.process.returncode is None and not self.reader.at_eof()
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it has still something to do: scripts to begin, or some that wait in it."""
+        return self.fit and (not self.spent or self.parked > 0)
 
     def resident(self) -> int:
         """Bytes of memory in use by the child and the processes below it."""
@@ -165,8 +180,16 @@ class Child:
         return self.process.poll() is not None
 
     def _send(self, script: Script, text: bytes, token: int | None) -> None:
-        meta: Json = {"timeoutMs": script.timeout_ms, "maxBytes": script.max_output_bytes, "kept": script.kept}
-        head = msgspec.json.encode({**meta, "code": "" if token else script.code, "token": token})
+        task: Json = {  # `Task` in child.py
+            "max_bytes": script.max_output_bytes,
+            "timeout_s": script.timeout_ms / 1000,
+            "code": script.code if token is None else "",
+            "kept": script.kept,
+            "token": token,
+            "given_up": self.given_up,
+        }
+        self.given_up = []
+        head = msgspec.json.encode(task)
         self.writer.write(struct.pack(">II", len(head), len(text)) + head)
         self.writer.write(text)
 
@@ -195,6 +218,11 @@ class Child:
 def too_much_memory() -> StepError:
     """The error of a script over its memory."""
     return StepError("The script used more than 128 MiB of memory", kind="code")
+
+
+def too_slow(script: Script) -> StepError:
+    """The error of a script over its time."""
+    return StepError(f"The script took longer than {script.timeout_ms} ms", kind="code")
 
 
 class _Watch:

@@ -37,7 +37,12 @@ const __failed = (e, id) => {
   return error;
 };
 const __told = (e) => ({name: e.name, message: e.message, nodeId: __nodes.get(e) ?? null});
-const __at = async (id, act) => { try { return await act(); } catch (e) { throw __failed(e, id); } };
+const __gone = () => false, __never = new Promise(() => {});
+const __at = async (id, act, gone) => {
+  try { return await act(); }
+  catch (e) { throw __failed(e, id); }
+  finally { if (gone()) await __never; }
+};
 const __arm = async (act) => {
   try { return await act(); }
   catch (e) { if (e instanceof __Stop && e.kind === "end") return e.value; throw e; }
@@ -45,6 +50,11 @@ const __arm = async (act) => {
 const __settled = async (act) => {
   try { return {status: "fulfilled", value: await __arm(act)}; }
   catch (e) { return {status: "rejected", reason: __told(__failed(e, null))}; }
+};
+const __race = (arms, above) => {
+  let over = false;
+  const gone = () => over || above();
+  return Promise.race(arms.map((arm) => __arm(() => arm(gone)).finally(() => { over = true; })));
 };
 const __http = async (config, full) => {
   const answer = await __ask({do: "api", config});
@@ -121,7 +131,7 @@ class _Program:
             case "parallel":
                 made = self._set(node, f"Promise.all([{self._arms(item, scope)}].map(__settled))")
             case "race":
-                made = self._set(node, f"Promise.race([{self._arms(item, scope)}].map(__arm))")
+                made = self._set(node, f"__race([{self._arms(item, scope, '__gone')}], __gone)")
             case "try_catch":
                 made = self._try(item, scope)
             case "loop":
@@ -138,7 +148,7 @@ class _Program:
     def _set(self, node: Node, made: str) -> str:
         """Keep the value of a node."""
         id = _text(node.id)
-        kept = f"__n[{id}] = __last = __json(await __at({id}, async () => {made}));\n"
+        kept = f"__n[{id}] = __last = __json(await __at({id}, async () => {made}, __gone));\n"
         if node.name.startswith(EXPORT):
             key = identifier(node.name.removeprefix(EXPORT))
             kept += f"__x.set({_text(key)}, __last);\n"
@@ -148,19 +158,19 @@ class _Program:
         made = f"__n[{_text(item.node.id)}] = null;\n"
         seen = len(self._seen)
         for at, ((_, condition), arm) in enumerate(zip(branches(item.node), item.arms, strict=True)):
-            test = f"await __at({_text(item.node.id)}, async () => {self._asked(condition, scope)})"
+            test = f"await __at({_text(item.node.id)}, async () => {self._asked(condition, scope)}, __gone)"
             head = f"if ({test}) " if condition.strip() else ""
             made += f"{'else ' if at else ''}{head}{{\n{self._chain(arm.items, scope)}}}\n"
             self._forget(seen, arm)
         return made
 
-    def _arms(self, item: Item, scope: _Scope) -> str:
-        """The arms that run at once; a break in one ends it."""
+    def _arms(self, item: Item, scope: _Scope, given: str = "") -> str:
+        """The arms that run at once; a break in one ends it. In those of a race, `__gone` tells that it is lost."""
         inner = msgspec.structs.replace(scope, breaks=False)
         made = []
         for arm in item.arms:
             seen = len(self._seen)
-            made.append(f"async () => {{ let __last = null;\n{self._chain(arm.items, inner)}return __last;\n}}")
+            made.append(f"async ({given}) => {{ let __last = null;\n{self._chain(arm.items, inner)}return __last;\n}}")
             self._forget(seen, arm)
         return ", ".join(made)
 
