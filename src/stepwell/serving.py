@@ -111,7 +111,8 @@ async def serve(
             started(parts, listening.getsockname()[1])
             ends = [asyncio.ensure_future(event.wait()) for event in (stop, parts.supervisor.failed)]
             await asyncio.wait((serving, *ends), return_when=asyncio.FIRST_COMPLETED)
-            await parts.core.engine.drain(settings.engine.shutdown_grace_s)
+            grace_s = settings.engine.shutdown_grace_s
+            await asyncio.gather(parts.core.engine.drain(grace_s), parts.core.functions.drain(grace_s))
             server.end()
             await serving
             for end in ends:

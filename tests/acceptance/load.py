@@ -153,6 +153,34 @@ class Api:
         answer = await self.ask("POST", f"/workflows/{workflow}/run", {"input": given or {}})
         return None if answer.status == 202 else answer
 
+    async def call(self, function: str, payload: Any) -> Answer:
+        """The answer of a function."""
+        async with self._session.post(f"{self.url}/fn/{function}", data=encode(payload)) as answer:
+            return Answer(answer.status, answer.headers, await answer.json())
+
+    async def begin_call(self, function: str, payload: Any) -> Callable[[], Awaitable[bytes]]:
+        """Send a call on a connection of its own; what is returned waits for the body of its answer."""
+        host, _, port = self.url.rpartition("/")[2].partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        body = encode(payload)
+        head = (
+            f"POST /fn/{function} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        await writer.drain()
+
+        async def answered() -> bytes:
+            whole = await reader.read()
+            writer.close()
+            return whole.partition(b"\r\n\r\n")[2]
+
+        return answered
+
+    async def told(self, function: str, message: str) -> bool:
+        """Whether a call is refused for now with a message."""
+        answer = await self.call(function, 0)
+        return answer.busy and bool(answer.body["message"] == message)
+
     async def _pages(self, filters: Mapping[str, str]) -> AsyncIterator[Any]:
         cursor: dict[str, str] = {}
         while True:

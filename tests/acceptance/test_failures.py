@@ -104,6 +104,22 @@ async def test_sigterm_under_load_lets_effects_end_and_repeats_none(place: Place
     assert load.doubled == []
 
 
+async def test_sigterm_lets_functions_end_and_takes_no_more_calls(place: Place) -> None:
+    server, api = await place.serve(), place.api
+    code = "await new Promise((done) => setTimeout(done, input.event.payload)); return 'done'"
+    step = {"id": "graph", "type": "code", "config": {"language": "javascript", "code": code}}
+    function = await api.publish("function", step, inline=True)
+    calling = await api.begin_call(function, 5500)  # longer than other requests get
+    assert (await api.call(function, 0)).status == 200  # the other call had come before
+
+    server.terminate()
+    await until(lambda: api.told(function, "The server is stopping"), "a refused call")
+
+    assert await calling() == b'"done"'
+    assert await asyncio.to_thread(server.wait) == 0
+    assert "Traceback" not in server.log
+
+
 async def test_an_effect_that_outlasts_the_grace_is_sent_again_with_its_key(place: Place, upstream: Upstream) -> None:
     server, api = await place.serve(STEPWELL_ENGINE_SHUTDOWN_GRACE_S="0"), place.api
     run = await api.start(await api.publish("slow", api_step("pay", f"{upstream.url}/slow/pay")))

@@ -96,6 +96,8 @@ class Functions:
         self._clock = clock
         self._events = events
         self._watched: OrderedDict[tuple[str, str], _Watched] = OrderedDict()
+        self._under_way = 0
+        self._quiet = asyncio.Event()  # set whenever no call is under way any more
         self.host_of: Callable[[str, str, str, str | None], Host] | None = None  # by workspace, function, request, key
 
     async def call(
@@ -118,6 +120,7 @@ class Functions:
         if watched.busy >= AT_ONCE:
             raise FunctionBusy
         watched.busy += 1
+        self._under_way += 1
         began = self._clock.monotonic()
         answer = _failed("Internal server error")
         try:
@@ -129,8 +132,17 @@ class Functions:
             raise
         finally:
             watched.busy -= 1
+            self._under_way -= 1
+            if not self._under_way:
+                self._quiet.set()
             self._count(workspace, workflow, request_id, answer.status, (self._clock.monotonic() - began) * 1000)
         return answer
+
+    async def drain(self, grace_s: float) -> None:
+        """Wait for the calls under way, at most `grace_s` seconds; none may be let in any more."""
+        self._quiet.clear()
+        if self._under_way:
+            await self._clock.wait(self._quiet, grace_s)
 
     async def value(self, workspace: str, reference: str, payload: Json, request: str) -> Json:
         """See steps.ports.Functions."""

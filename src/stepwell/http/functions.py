@@ -43,6 +43,8 @@ class FunctionRoute:
     ) -> Response:
         """Call what the address leads to. `request` is the request's id. Raises PayloadTooLarge."""
         entries = self.core.entries
+        if self.core.engine.stopping:
+            return _told(503, "The server is stopping", {"Retry-After": "5"})
         try:
             entry = await entries.find("/".join(params.values()))
         except NotFound:
