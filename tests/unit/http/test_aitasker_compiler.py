@@ -391,6 +391,8 @@ def test_a_node_that_has_not_begun_shows_nothing() -> None:
         ({"a": {"k": ["{{trigger.no}}"]}}, "{{a.k[0]}}", "a.k.0 in node_config.params.mapping.v"),
         ({"a": {"k": ["{{trigger.no}}"]}}, "x", "trigger.no in input_mapping.a.k.0"),
         ({"a": {"k": "{{trigger.deep}}"}}, "{{a.k.b.c}}", "a.k.b.c in node_config.params.mapping.v"),
+        ({}, "The default of {{trigger.no}}", "trigger.no in node_config.params.mapping.v"),
+        ({}, "{{trigger.x | default: 3}}, {{trigger.no}}", "trigger.no in node_config.params.mapping.v"),
         ({}, "{{trigger.no | default: 3}}", None),
         ({}, "{% if trigger.no %}x{% endif %}", None),
         ({}, "{{trigger.none}}", None),

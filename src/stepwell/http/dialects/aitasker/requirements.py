@@ -1,5 +1,6 @@
 """What must be there when a node begins: the values that its templates name. Source: AITasker contract 7.2."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from stepwell.expressions import CompileFailed, compile_template
@@ -9,11 +10,13 @@ from stepwell.values import Json, Path
 _TEXTS = ("task_template", "node_config", "input_mapping")
 _PARAMS = ("node_config", "params")
 _MOST = 1000
+_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_DEFAULT = re.compile(r"\|\s*default\b")
 
 
 def required(node: Mapping[str, Json], place: Place) -> list[dict[str, Json]]:
     """The values that a node requires, as a step of the core has them, each told of by the name and the place that its
-    author gave it. A text with tags or the filter `default` decides for itself what is missing."""
+    author gave it. A text with tags decides for itself what is missing, and so does an expression with a default."""
     found: dict[tuple[Path, str], None] = {}
     for field in _TEXTS:
         for where, text in _texts(node[field], (field,)):
@@ -39,11 +42,16 @@ def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _names(text: str) -> list[Path]:
-    if "{%" in text or "default" in text:
+    """The names in a text, in their order, but for those that a default stands in for."""
+    if "{%" in text:
         return []
+    expressions = [each for each in _EXPRESSION.findall(text) if not _DEFAULT.search(each)]
     try:
-        return sorted(
-            (name for _, name in compile_template(text).references), key=lambda name: text.find(str(name[-1]))
-        )
+        return [name for each in expressions for name in _in_order(each)]
     except CompileFailed:
         return []  # told of when the whole is compiled
+
+
+def _in_order(expression: str) -> list[Path]:
+    names = (name for _, name in compile_template(expression).references)
+    return sorted(names, key=lambda name: expression.find(str(name[-1])))
