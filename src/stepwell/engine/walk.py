@@ -32,6 +32,7 @@ RESIDENT_MS = 60_000
 CONDITION_TIMEOUT_MS = 10_000
 
 _JUMPS = (Kind.END, Kind.BREAK)
+_COMPUTED = frozenset({Kind.PURE, *_JUMPS})
 _ATTEMPTED = (Kind.EFFECT, Kind.CODE, Kind.TASK)  # what these cost, their attempts tell
 _FIXED_COST = frozenset(kind for kind in Kind if kind not in _ATTEMPTED)
 
@@ -248,13 +249,16 @@ class Walk:
                 return self._recorder.skip(step, path, now)
         if record is None and step.requires and (missing := _missing(step, scope)) is not None:
             return self._recorder.fail(step, path, now, missing.as_json())
-        if record is None and not self._spending.unlimited():
-            try:
+        judged = record is None and not self._spending.unlimited()
+        try:
+            if judged:
                 await self._spending.admit(step, path)
-                return await self._perform(step, path, record, scope, now)
-            finally:
+            if step.type.kind in _COMPUTED:
+                return self._compute(step, path, scope, now)
+            return await self._perform(step, path, record, scope, now)
+        finally:
+            if judged:
                 self._spending.begun(path)
-        return await self._perform(step, path, record, scope, now)
 
     async def _perform(
         self, step: Step, path: str, record: Record | None, scope: dict[str, Any], now: int
@@ -264,8 +268,6 @@ class Walk:
                 return await self._attempts.advance(step, path, record, scope, now)
             case Kind.CONTAINER:
                 return await self._containers.advance(step, path, record, scope, now)
-            case Kind.PURE | Kind.END | Kind.BREAK:
-                return self._compute(step, path, scope, now)
             case _:
                 return await self._waits.advance(step, path, record, scope, now)
 
