@@ -17,6 +17,7 @@ import socket
 import struct
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,16 +62,16 @@ class Task:
     given_up: tuple[int, ...] = ()
 
 
-class Engine:
+class Engine(ABC):
     """What runs scripts."""
 
     pids: tuple[int, ...] = ()  # processes of its own
 
+    @abstractmethod
     def run(self, task: Task) -> Answer:
         """The answer to a script: `status` ok, error, memory, large, invalid or asks, and what belongs to it."""
-        raise NotImplementedError
 
-    def rest(self, has_work: Any) -> None:
+    def rest(self, has_work: Any) -> None:  # noqa: B027 - most have nothing to prepare
         """Prepare for the next script until there is one."""
 
 
