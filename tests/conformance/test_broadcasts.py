@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from conformance.reaching import a_broadcast
-from conformance.runs import Story
+from conformance.runs import NOW, Story
 from stepwell.states import RunState, WaitsOn
 from stepwell.store import Broadcast, EventWait, Reached
 
@@ -36,7 +36,7 @@ async def test_candidates_are_the_open_runs_of_every_state_and_trigger_oldest_fi
     running, suspended, paused, final = [await story.born() for _ in range(4)]
     await story.write(running)
     await story.write(suspended, state=RunState.SUSPENDED, suspend_at=0, waits_on=WaitsOn.EVENT)
-    await story.store.signals.pause(story.workspace, paused)
+    await story.store.signals.pause(story.workspace, paused, NOW)
     await story.finish(final)
     await theirs.start()
 

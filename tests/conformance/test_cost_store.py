@@ -46,7 +46,7 @@ async def test_a_resumed_run_that_asked_has_no_budget_or_the_one_that_is_given(s
         await story.write(run, state=RunState.PAUSED, suspend_at=0, held=held)
         assert (await story.load(run)).run.held == held
 
-        await story.store.signals.resume(story.workspace, run, given)
+        await story.store.signals.resume(story.workspace, run, NOW, given)
 
         resumed = (await story.load(run)).run
         assert (resumed.held, resumed.budget, resumed.state) == (None, given, RunState.RUNNING)
@@ -56,6 +56,6 @@ async def test_a_run_that_a_person_paused_keeps_its_budget(story: Story) -> None
     run = await story.born(budget=20)
     await story.store.signals.pause(story.workspace, run, NOW)
 
-    await story.store.signals.resume(story.workspace, run)
+    await story.store.signals.resume(story.workspace, run, NOW)
 
     assert (await story.load(run)).run.budget == 20

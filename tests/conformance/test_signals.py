@@ -119,7 +119,7 @@ async def test_an_event_is_told_to_be_delivered_as_far_as_waits_of_its_type_are_
 async def test_an_event_for_a_paused_run_is_not_told_to_be_delivered(story: Story) -> None:
     run = await story.born()
     await story.write(run, waits=(EventWait("a", "paid"),))
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
 
     reached = await story.store.signals.send(story.workspace, run, an_event(story))
 
@@ -158,7 +158,7 @@ async def test_an_event_that_is_sent_once_is_told_of_after_the_end_until_its_run
 async def test_a_pause_signals_the_run_and_is_numbered_unless_a_walk_owns_it(story: Story, owned: bool) -> None:
     run = await (story.born() if owned else story.start())
 
-    reached = await story.store.signals.pause(story.workspace, run)
+    reached = await story.store.signals.pause(story.workspace, run, NOW)
 
     found = (await story.load(run)).run
     assert reached == Reached(story.workspace, run, story.owner if owned else None)
@@ -168,7 +168,7 @@ async def test_a_pause_signals_the_run_and_is_numbered_unless_a_walk_owns_it(sto
 
 async def test_a_paused_run_is_not_claimed_and_stays_paused_when_signalled(story: Story) -> None:
     run = await story.start()
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
 
     await story.store.signals.send(story.workspace, run, an_event(story))
 
@@ -178,10 +178,10 @@ async def test_a_paused_run_is_not_claimed_and_stays_paused_when_signalled(story
 
 async def test_a_pause_of_a_paused_run_changes_nothing_and_is_answered(story: Story) -> None:
     run = await story.start()
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
     before = await story.load(run)
 
-    again = await story.store.signals.pause(story.workspace, run)
+    again = await story.store.signals.pause(story.workspace, run, NOW)
 
     assert again == Reached(story.workspace, run, None)
     assert await story.load(run) == before
@@ -193,16 +193,16 @@ async def test_final_unknown_and_foreign_runs_are_neither_paused_nor_resumed(sto
     signals = story.store.signals
 
     for run in (final, foreign, story.ids.new()):
-        assert await signals.pause(story.workspace, run) is None
-    await signals.pause(theirs.workspace, foreign)
+        assert await signals.pause(story.workspace, run, NOW) is None
+    await signals.pause(theirs.workspace, foreign, NOW)
     for run in (final, foreign, story.ids.new()):
-        assert await signals.resume(story.workspace, run) is None
+        assert await signals.resume(story.workspace, run, NOW) is None
     assert (await theirs.load(foreign)).run.state is PAUSED
 
 
 async def test_a_commit_to_a_paused_run_writes_its_records_and_leaves_it_paused(story: Story) -> None:
     run = await story.born()
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
 
     assert await story.write(run, records=(WAITING,))
 
@@ -212,7 +212,7 @@ async def test_a_commit_to_a_paused_run_writes_its_records_and_leaves_it_paused(
 
 async def test_a_paused_run_does_not_finish(story: Story) -> None:
     run = await story.born()
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
     before = await story.load(run)
 
     assert not await story.finish(run, records=(a_record("a"),))
@@ -222,7 +222,7 @@ async def test_a_paused_run_does_not_finish(story: Story) -> None:
 
 async def test_a_walk_lets_go_of_a_paused_run_once_it_has_seen_the_pause(story: Story) -> None:
     run = await story.born()
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
     fields = {"state": PAUSED, "waits_on": WaitsOn.TIMER, "seq": 2, "state_seq": 2}
 
     assert not await story.write(run, suspend_at=0, **fields)
@@ -239,10 +239,10 @@ async def test_a_resumed_run_is_as_far_as_it_was_and_may_be_claimed(
     run = await (story.born() if started else story.start())
     if started:
         await story.write(run, state=SUSPENDED, suspend_at=0, waits_on=WaitsOn.EVENT)
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
     before = (await story.load(run)).run
 
-    reached = await story.store.signals.resume(story.workspace, run)
+    reached = await story.store.signals.resume(story.workspace, run, NOW)
 
     found = (await story.load(run)).run
     assert reached == Reached(story.workspace, run, None)
@@ -254,9 +254,9 @@ async def test_a_resumed_run_is_as_far_as_it_was_and_may_be_claimed(
 async def test_a_resume_of_an_owned_run_leaves_the_numbers_to_its_walk(story: Story) -> None:
     run = await story.born()
     await story.write(run)
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
 
-    reached = await story.store.signals.resume(story.workspace, run)
+    reached = await story.store.signals.resume(story.workspace, run, NOW)
 
     found = (await story.load(run)).run
     assert reached == Reached(story.workspace, run, story.owner)
@@ -266,16 +266,16 @@ async def test_a_resume_of_an_owned_run_leaves_the_numbers_to_its_walk(story: St
 async def test_a_run_that_is_not_paused_is_not_resumed(story: Story) -> None:
     run = await story.start()
 
-    assert await story.store.signals.resume(story.workspace, run) is None
+    assert await story.store.signals.resume(story.workspace, run, NOW) is None
     assert (await story.load(run)).run.signals == 0
 
 
 async def test_a_blocked_run_that_was_paused_stays_blocked(story: Story) -> None:
     await story.born(max_concurrent=1)
     run = await story.start(max_concurrent=1)
-    await story.store.signals.pause(story.workspace, run)
+    await story.store.signals.pause(story.workspace, run, NOW)
 
-    await story.store.signals.resume(story.workspace, run)
+    await story.store.signals.resume(story.workspace, run, NOW)
 
     assert (await story.load(run)).run.blocked == "concurrency"
     assert await story.claimed() == []

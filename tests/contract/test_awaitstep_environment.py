@@ -101,9 +101,8 @@ def test_a_workflow_may_point_at_a_secret_of_the_workspace(client: AwaitstepApi)
     assert copied(client, workflow) == (None, ["TOKEN"])
 
 
-def test_a_changed_secret_of_a_workflow_takes_effect_at_the_next_deploy(
-    client: AwaitstepApi, upstream: Answering
-) -> None:
+def changed_since_deployed(client: AwaitstepApi, upstream: Answering) -> str:
+    """A workflow that sends a secret of its own, which was changed after the deploy."""
     workflow = client.create()
     path = f"/api/workflows/{workflow}"
     call = node("call", "http_request", url=upstream.url, method="GET", headers={"X-Token": "{{env.TOKEN}}"})
@@ -111,6 +110,13 @@ def test_a_changed_secret_of_a_workflow_takes_effect_at_the_next_deploy(
     client.save(workflow, graph(call, edges=""))
     client.deploy(workflow)
     client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "second-word", "isSecret": True}]})
+    return workflow
+
+
+def test_a_changed_secret_of_a_workflow_takes_effect_at_the_next_deploy(
+    client: AwaitstepApi, upstream: Answering
+) -> None:
+    workflow = changed_since_deployed(client, upstream)
 
     final(client, trigger(client, workflow))
     client.deploy(workflow)
@@ -120,13 +126,7 @@ def test_a_changed_secret_of_a_workflow_takes_effect_at_the_next_deploy(
 
 
 def test_a_deploy_that_fails_leaves_the_secrets_of_what_runs(client: AwaitstepApi, upstream: Answering) -> None:
-    workflow = client.create()
-    path = f"/api/workflows/{workflow}"
-    call = node("call", "http_request", url=upstream.url, method="GET", headers={"X-Token": "{{env.TOKEN}}"})
-    client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "first-word", "isSecret": True}]})
-    client.save(workflow, graph(call, edges=""))
-    client.deploy(workflow)
-    client.answer("PATCH", path, {"envVars": [{"name": "TOKEN", "value": "second-word", "isSecret": True}]})
+    workflow = changed_since_deployed(client, upstream)
     client.save(workflow, graph(node("wait", "wait_for_event", eventType="{{env.TOKEN}}"), edges=""))
 
     client.deploy(workflow, 422)

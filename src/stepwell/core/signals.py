@@ -86,7 +86,7 @@ class Signals:
     async def resume(self, workspace: str, run: str, budget: int | None = None) -> RunState:
         """Let a paused run go on; its state then. One that asked because of a budget goes on without it, or with the
         one that is given. Raises NotFound, InvalidState."""
-        reached = await self._store.signals.resume(workspace, run, budget, self._clock.now_ms())
+        reached = await self._store.signals.resume(workspace, run, self._clock.now_ms(), budget)
         await self._tell(workspace, run, reached, "Can only resume paused runs")
         state = await self._store.runs.state(workspace, run)
         return state[0] if state else RunState.RUNNING

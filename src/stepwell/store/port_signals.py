@@ -16,12 +16,12 @@ class Signals(Protocol):
         InvalidState if the run keeps `most` others that no step has taken."""
         ...
 
-    async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
+    async def pause(self, workspace: str, run: str, now: int) -> Reached | None:
         """An open run is paused; None if it is not open. A paused one stays so. `now` is kept as the time
         of it, and told to endpoints."""
         ...
 
-    async def resume(self, workspace: str, run: str, budget: int | None = None, now: int = 0) -> Reached | None:
+    async def resume(self, workspace: str, run: str, now: int, budget: int | None = None) -> Reached | None:
         """A paused run may go on, with this budget if one is given; None if it is not paused. One that asked because of
         a budget goes on without it. `now` is kept as the time of it."""
         ...

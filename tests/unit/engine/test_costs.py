@@ -449,7 +449,7 @@ async def _asking(world: World) -> str:
 
 
 async def _resume(world: World, run: str, budget: int | None = None) -> None:
-    reached = await world.store.signals.resume(world.workspace, run, budget)
+    reached = await world.store.signals.resume(world.workspace, run, world.clock.now_ms(), budget)
     assert reached is not None
     world.engine.reached((reached,))
     await world.settle()

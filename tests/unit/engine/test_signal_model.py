@@ -136,10 +136,10 @@ class Mortal:
         return self._told(await self.world.store.signals.send(self.world.workspace, run, sent))
 
     async def pause(self, run: str) -> bool:
-        return self._told(await self.world.store.signals.pause(self.world.workspace, run))
+        return self._told(await self.world.store.signals.pause(self.world.workspace, run, self.world.clock.now_ms()))
 
     async def resume(self, run: str) -> bool:
-        return self._told(await self.world.store.signals.resume(self.world.workspace, run))
+        return self._told(await self.world.store.signals.resume(self.world.workspace, run, self.world.clock.now_ms()))
 
     async def cancel(self, run: str) -> bool:
         return await self.world.engine.cancel(self.world.workspace, run)

@@ -230,11 +230,11 @@ async def test_the_end_of_a_run_ends_its_tasks(world: World) -> None:
 async def test_what_is_delivered_while_the_run_is_paused_counts_when_it_goes_on(world: World) -> None:
     run = await started(world, task(config={"autoAccept": True}))
     held = await claim(world)
-    await world.store.signals.pause(world.workspace, run)
+    await world.store.signals.pause(world.workspace, run, world.clock.now_ms())
     await deliver(world, held)
     paused = (await world.load(run)).run.state
 
-    reached = await world.store.signals.resume(world.workspace, run)
+    reached = await world.store.signals.resume(world.workspace, run, world.clock.now_ms())
     assert reached is not None
     world.engine.reached((reached,))
     await world.settle()
@@ -278,10 +278,10 @@ async def test_a_pause_gives_no_open_task_up(world: World) -> None:
     run = await started(
         world, task(needs=[]), wait("short", 120_000, needs=[]), transform("after", n=1) | {"needs": ["short"]}
     )
-    await world.store.signals.pause(world.workspace, run)
+    await world.store.signals.pause(world.workspace, run, world.clock.now_ms())
     await world.settle_through(121)
 
-    reached = await world.store.signals.resume(world.workspace, run)
+    reached = await world.store.signals.resume(world.workspace, run, world.clock.now_ms())
     assert reached is not None
     world.engine.reached((reached,))
     await world.settle()

@@ -45,14 +45,14 @@ async def decide(world: World, run: str, status: str, **decision: Json) -> None:
 
 
 async def pause(world: World, run: str) -> None:
-    reached = await world.store.signals.pause(world.workspace, run)
+    reached = await world.store.signals.pause(world.workspace, run, world.clock.now_ms())
     assert reached is not None
     world.engine.reached((reached,))
     await world.settle()
 
 
 async def resume(world: World, run: str) -> None:
-    reached = await world.store.signals.resume(world.workspace, run)
+    reached = await world.store.signals.resume(world.workspace, run, world.clock.now_ms())
     assert reached is not None
     world.engine.reached((reached,))
     await world.settle()
@@ -276,7 +276,7 @@ class PausedMeanwhile(EffectStep):
         self._world = world
 
     async def perform(self, program: Any, config: Json, call: Call, ports: Ports) -> Json:
-        reached = await self._world.store.signals.pause(call.workspace, call.run_id)
+        reached = await self._world.store.signals.pause(call.workspace, call.run_id, self._world.clock.now_ms())
         assert reached is not None
         self._world.engine.reached((reached,))
         return await super().perform(program, config, call, ports)

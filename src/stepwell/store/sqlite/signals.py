@@ -32,10 +32,10 @@ class SqliteSignals:
     ) -> Reached | None:
         return await self._database.write(_send, (key(workspace), key(run), event, most, once), size=len(event.payload))
 
-    async def pause(self, workspace: str, run: str, now: int = 0) -> Reached | None:
+    async def pause(self, workspace: str, run: str, now: int) -> Reached | None:
         return await self._database.write(_pause, (workspace, run, now))
 
-    async def resume(self, workspace: str, run: str, budget: int | None = None, now: int = 0) -> Reached | None:
+    async def resume(self, workspace: str, run: str, now: int, budget: int | None = None) -> Reached | None:
         return await self._database.write(_resume, (workspace, run, budget, now))
 
     async def approval(self, workspace: str, approval: str) -> Approval | None:
